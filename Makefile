@@ -1,0 +1,72 @@
+# Needs Python 3.11 or later and make; everything else is installed into .venv.
+#   make demo [ARGS=…]   run the whole system      make test    all checks and tests
+#   make bench [ARGS=…]  measure                   make check   format, lint, types, imports, drift
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.ready-runtime
+READY := $(VENV)/.ready-dev
+PACKAGES := $(wildcard shared services ops benchmarks)
+TESTS := $(wildcard tests/unit tests/contract tests/integration tests/browser)
+ARGS ?=
+PYTEST_ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup check test demo bench browser format lock clean
+
+help:
+	@sed -n '2,3s/^# *//p' Makefile
+
+setup: $(READY)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; choose it with: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "cannot make a virtual environment (Debian: apt-get install python3-venv)" >&2; exit 1; }
+
+# Hashes and no dependencies beyond the pinned ones: the same packages on every machine.
+$(RUNTIME): requirements/runtime.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/runtime.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(READY): requirements/dev.txt $(RUNTIME)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(PACKAGES)
+	$(BIN)/lint-imports
+	$(BIN)/python -m shared.events.schemas --check
+
+test: check browser
+	$(BIN)/pytest $(TESTS) $(PYTEST_ARGS)
+
+demo: $(RUNTIME)
+	@$(BIN)/oms demo $(ARGS)
+
+bench: $(RUNTIME)
+	@$(BIN)/oms bench $(ARGS)
+
+# Browser tests use the system's Chromium; where there is none they skip and say so.
+browser:
+	@sh ops/browser.sh
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# After a change of requirements/*.in: pin again, for every platform, without index addresses.
+lock: $(READY)
+	for set in runtime dev; do \
+		$(BIN)/uv pip compile requirements/$$set.in --output-file requirements/$$set.txt \
+			--universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet; \
+	done
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,18 @@
+"""The mappings that ``oms import`` knows by name. A new source adds one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ops.importer.mapping import Mapping
+from ops.importer.online_retail import OnlineRetail
+
+MAPPINGS: dict[str, Callable[[], Mapping[Any]]] = {"online-retail": OnlineRetail}
+
+
+def mapping_named(name: str) -> Mapping[Any]:
+    """Return a fresh mapping. Raises KeyError that lists the names there are."""
+    if name not in MAPPINGS:
+        raise KeyError(f"no mapping {name!r}; there are: {', '.join(sorted(MAPPINGS))}")
+    return MAPPINGS[name]()

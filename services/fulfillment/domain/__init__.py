@@ -1,0 +1,1 @@
+"""The fulfillment decider: pure functions over one frozen state."""

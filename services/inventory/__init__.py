@@ -1,0 +1,1 @@
+"""Stock and what is promised of it."""

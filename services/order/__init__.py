@@ -1,0 +1,1 @@
+"""Orders: placing, the saga, payment, cancellation, completion."""

@@ -1,0 +1,257 @@
+"""The order service over HTTP: place, look, cancel, release a hold."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Depends, Response
+from pydantic import Field, model_validator
+
+from services.order.domain import placing
+from services.order.domain.state import Order
+from services.order.items import KnownItems
+from shared.events import Address, Charge, Customer, OrderLine
+from shared.events import order as e
+from shared.ledger.work import Outcome
+from shared.service import (
+    Call,
+    CurrencyCode,
+    FieldError,
+    IdempotencyKey,
+    Identifier,
+    Input,
+    MinorUnits,
+    Principal,
+    Problem,
+    Quantity,
+    Reply,
+    Role,
+    ServiceApp,
+    Sku,
+    Text,
+    Timestamp,
+    idempotency,
+    require,
+    router,
+)
+from shared.service.commands import decide
+from shared.service.runtime import Runtime
+from shared.service.security import check_channel
+
+Optional = Annotated[str, Field(max_length=200)]
+
+
+class LineIn(Input):
+    """One line. ``total`` may be left out: quantity x unit_price."""
+
+    line_id: Identifier
+    sku: Sku
+    quantity: Quantity
+    unit_price: MinorUnits
+    description: Text | Literal[""] = ""
+
+
+class ChargeIn(Input):
+    """Shipping, tax, a fee, or a discount (which subtracts)."""
+
+    kind: Literal["shipping", "tax", "discount", "fee"]
+    amount: MinorUnits
+    description: Text | Literal[""] = ""
+
+
+class CustomerIn(Input):
+    """Who orders; all optional."""
+
+    customer_id: Identifier | Literal[""] = ""
+    name: Text | Literal[""] = ""
+    email: Annotated[str, Field(max_length=254, pattern=r"^([^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+)?$")] = ""
+    phone: Annotated[str, Field(max_length=40, pattern=r"^[0-9+() ./-]*$")] = ""
+
+
+class AddressIn(Input):
+    """Where to."""
+
+    name: Text | Literal[""] = ""
+    line1: Text | Literal[""] = ""
+    line2: Text | Literal[""] = ""
+    city: Text | Literal[""] = ""
+    region: Text | Literal[""] = ""
+    postal_code: Text | Literal[""] = ""
+    country: Annotated[str, Field(pattern=r"^([A-Z]{2})?$")] = ""
+
+
+class OrderIn(Input):
+    """An order as a channel states it. Money is integer minor units of ``currency``."""
+
+    channel: Identifier
+    external_id: Identifier
+    currency: CurrencyCode
+    lines: Annotated[list[LineIn], Field(min_length=1, max_length=placing.LINES_MAX)]
+    charges: Annotated[list[ChargeIn], Field(max_length=100)] = []
+    customer: CustomerIn = CustomerIn()
+    ship_to: AddressIn = AddressIn()
+    payment_method: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9_.:-]*$")] = ""
+    backorder: Literal["refuse", "wait"] = "refuse"
+    placed_at: Timestamp | None = None
+
+    @model_validator(mode="after")
+    def _lines_differ(self) -> "OrderIn":
+        ids = [line.line_id for line in self.lines]
+        if len(set(ids)) != len(ids):
+            raise ValueError("line_id must differ from line to line")
+        return self
+
+
+class OrderOut(Input):
+    """What became of a placed order."""
+
+    order_id: str
+    status: str
+
+
+class CancelIn(Input):
+    """Why."""
+
+    reason: Text
+
+
+class ReleaseIn(Input):
+    """What was found."""
+
+    note: Text | Literal[""] = ""
+
+
+def command_of(body: OrderIn) -> e.PlaceOrder:
+    """The command that a request states."""
+    return e.PlaceOrder(
+        channel=body.channel,
+        external_id=body.external_id,
+        currency=body.currency,
+        lines=tuple(
+            OrderLine(
+                line_id=x.line_id,
+                sku=x.sku,
+                quantity=x.quantity,
+                unit_price=x.unit_price,
+                total=x.quantity * x.unit_price,
+                description=x.description,
+            )
+            for x in body.lines
+        ),
+        charges=tuple(Charge(kind=x.kind, amount=x.amount, description=x.description) for x in body.charges),
+        customer=Customer(**body.customer.__dict__),
+        ship_to=Address(**body.ship_to.__dict__),
+        payment_method=body.payment_method,
+        backorder=body.backorder,
+        placed_at=body.placed_at,
+    )
+
+
+def _placed(command: e.PlaceOrder, outcome: Outcome) -> tuple[int, Any]:
+    state: Order = outcome.states[command.subject]
+    for event in outcome.events:
+        if isinstance(event, e.OrderRejected):
+            return 422, {"code": "order_invalid", "detail": event.detail}
+    return 201, {"order_id": command.order_id, "status": state.status}
+
+
+def routes(runtime: Runtime, app: ServiceApp) -> APIRouter:
+    """The routes of the order service."""
+    items = KnownItems(runtime.store)
+
+    @app.hot_post(
+        "/orders",
+        body=OrderIn,
+        roles=[Role.CHANNEL, Role.AGENT],
+        status=201,
+        response=OrderOut,
+        tags=["orders"],
+    )
+    async def place(call: Call[OrderIn]) -> Reply:
+        """Place an order: durable before the answer. The same channel and external id is the same order."""
+        check_channel(call.principal, call.body.channel)
+        if unknown := await items.unknown(line.sku for line in call.body.lines):
+            raise _unknown_skus(call.body, unknown)
+        command = command_of(call.body)
+        return await decide(
+            runtime.writer,
+            command,
+            call.principal,
+            call.idempotency,
+            lambda outcome: _placed(command, outcome),
+        )
+
+    r = router(tags=["orders"])
+    _order_routes(r, runtime)
+    return r
+
+
+def _order_routes(r: APIRouter, runtime: Runtime) -> None:
+    Reader = Annotated[Principal, Depends(require(Role.AGENT, Role.OPS, Role.AUDITOR, Role.WAREHOUSE))]
+    Agent = Annotated[Principal, Depends(require(Role.AGENT, Role.OPS))]
+    Key = Annotated[IdempotencyKey, Depends(idempotency)]
+
+    @r.get("/orders/{order_id}")
+    async def show(order_id: Identifier, who: Reader) -> dict[str, Any]:
+        """The order as the order service decides by it; the whole picture is in the views."""
+        state = await _state(runtime, order_id)
+        return {"order_id": order_id, **_shown(state)}
+
+    @r.post("/orders/{order_id}/cancel", status_code=202)
+    async def cancel(order_id: Identifier, body: CancelIn, who: Agent, key: Key) -> Response:
+        """Cancel what has not been charged or shipped."""
+        command = e.CancelOrder(order_id=order_id, reason=body.reason, actor=who.subject)
+        return await _answer(runtime, command, who, key)
+
+    @r.post("/orders/{order_id}/holds/{hold_id}/release", status_code=202)
+    async def release(
+        order_id: Identifier, hold_id: Identifier, body: ReleaseIn, who: Agent, key: Key
+    ) -> Response:
+        """A person has seen to the hold: go on."""
+        command = e.ReleaseHold(
+            order_id=order_id, hold_id=hold_id, actor=who.subject, note=body.note
+        )
+        return await _answer(runtime, command, who, key)
+
+
+async def _answer(
+    runtime: Runtime, command: e.OrderCommand, who: Principal, key: IdempotencyKey
+) -> Response:
+    def respond(outcome: Outcome) -> tuple[int, Any]:
+        return 202, {"order_id": command.order_id, **_shown(outcome.states[command.subject])}
+
+    reply = await decide(runtime.writer, command, who, key, respond)
+    headers = {name.decode(): value.decode() for name, value in reply.headers}
+    return Response(reply.content, reply.status, headers, media_type="application/json")
+
+
+async def _state(runtime: Runtime, order_id: str) -> Order:
+    snapshot = await runtime.store.snapshot(f"order-{order_id}")
+    if snapshot is None:
+        raise Problem(404, "order-unknown", "No such order", detail=f"No order {order_id} was placed")
+    state: Order = runtime.table.decode_state(f"order-{order_id}", snapshot.state)
+    return state
+
+
+def _shown(state: Order) -> dict[str, Any]:
+    named = {f: getattr(state, f) for f in ("status", "channel", "external_id", "currency", "total")}
+    rest = ("reservation", "cancelling", "rejection", "holds", "fulfillments")
+    named |= {f: getattr(state, f) for f in rest}
+    payment = state.payment
+    if payment is not None:
+        named["payment"] = {f: getattr(payment, f) for f in payment.__struct_fields__}
+    named["packages"] = {id: p.status for id, p in state.packages.items()}
+    return {k: msgspec.to_builtins(v) for k, v in named.items()}
+
+
+def _unknown_skus(body: OrderIn, unknown: set[str]) -> Problem:
+    return Problem(
+        422,
+        "sku-unknown",
+        "Unknown SKU",
+        detail="Register the SKU with inventory first, or correct the line.",
+        errors=[
+            FieldError(f"/lines/{n}/sku", f"{line.sku!r} is not registered", "unknown_sku")
+            for n, line in enumerate(body.lines)
+            if line.sku in unknown
+        ],
+    )

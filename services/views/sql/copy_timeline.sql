@@ -1,0 +1,1 @@
+copy timeline (order_id, at, type, partition, "offset", position, meta, data) from stdin (format binary)

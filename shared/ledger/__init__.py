@@ -1,0 +1,1 @@
+"""Event sourcing on Postgres: append in batches, publish through a gapless feed, remember how far one has listened."""

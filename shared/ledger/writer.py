@@ -1,0 +1,319 @@
+"""The one road into the log: group commit.
+
+Whatever waits when the last transaction ends (requests, a consumer's batch, answers of effects, timers) shares the next
+one. A task whose decider fails is parked or refused alone; a batch that the database refuses is split until the task
+that it refuses stands alone.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from shared.ledger.batch import Batch, wanted
+from shared.ledger.store import (
+    Conflict,
+    EffectRow,
+    Fenced,
+    Found,
+    Mark,
+    Store,
+    Transaction,
+    Unavailable,
+    Unwritable,
+)
+from shared.ledger.table import Table
+from shared.ledger.work import IdempotencyMismatch, Outcome, Overloaded, Task, Unit
+
+log = structlog.get_logger()
+
+#: Tasks that share a transaction, and tasks that may wait for one before callers are turned away.
+BATCH_TASKS_MAX = 1000
+WAITING_TASKS_MAX = 20_000
+
+#: How often a batch is run again when another writer created one of its streams first.
+CONFLICT_RETRIES_MAX = 10
+
+Result = Outcome | Exception
+Waiting = tuple[Unit, "asyncio.Future[list[Result]]"]
+
+
+def utc_now() -> datetime:
+    """The time now, in UTC."""
+    return datetime.now(UTC)
+
+
+class Writer:
+    """Hands units of work to the store in batches; see `submit`.
+
+    ``on_commit`` is called after each commit that appended something, ``on_effects`` with the effects of each commit.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        store: Store,
+        *,
+        partitions: int,
+        clock: Callable[[], datetime] = utc_now,
+        on_commit: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._table = table
+        self._store = store
+        self._partitions = partitions
+        self._clock = clock
+        self._on_commit = on_commit
+        self.on_effects: Callable[[list[EffectRow]], None] = lambda _: None
+        self._queue: deque[Waiting] = deque()
+        self._waiting_tasks = 0
+        self._wake = asyncio.Event()
+
+    async def submit(self, unit: Unit) -> list[Result]:
+        """Handle the unit's tasks in order and return, once durable, an outcome or an error for each.
+
+        Raises `Fenced` when the unit's checkpoints are not those stored, `Unavailable` when the store did not answer
+        (the unit is then wholly applied or wholly absent), and `Overloaded` when too much is waiting.
+        """
+        if self._waiting_tasks >= WAITING_TASKS_MAX:
+            raise Overloaded(
+                f"{self._waiting_tasks} tasks wait to be written; try again in a second"
+            )
+        future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
+        self._queue.append((unit, future))
+        self._waiting_tasks += len(unit.tasks)
+        self._wake.set()
+        return await future
+
+    async def handle(self, task: Task) -> Outcome:
+        """Submit one task; its error, if any, is raised."""
+        [result] = await self.submit(Unit([task]))
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def run(self) -> None:
+        """Write until cancelled. What waits then is answered with `Unavailable`."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._queue:
+                    await self._commit_next()
+        finally:
+            for _, future in self._queue:
+                if not future.done():
+                    future.set_exception(Unavailable("the service is stopping"))
+            self._queue.clear()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be written."""
+        return self._waiting_tasks == 0
+
+    async def _commit_next(self) -> None:
+        """Take what waits, up to a batch, and commit it together."""
+        taken: list[Waiting] = []
+        size = 0
+        while self._queue and (not taken or size + len(self._queue[0][0].tasks) <= BATCH_TASKS_MAX):
+            taken.append(self._queue.popleft())
+            size += len(taken[-1][0].tasks)
+        try:
+            await self._commit(taken)
+        except asyncio.CancelledError:
+            _fail(taken, Unavailable("the service is stopping"))
+            raise
+        except Exception as error:
+            if not isinstance(error, Unavailable):
+                log.exception("batch_failed", tasks=size)
+            _fail(taken, error)
+        finally:
+            self._waiting_tasks -= size
+
+    async def _commit(self, taken: list[Waiting]) -> None:
+        try:
+            results = await self._try(taken, {})
+        except Fenced as error:
+            # One consumer's fence must not fail the requests that happened to share its batch.
+            if len(taken) == 1:
+                _fail(taken, error)
+                return
+            for one in taken:
+                await self._commit([one])
+            return
+        except Unwritable as error:
+            await self._commit_apart(taken, error)
+            return
+        for (_, future), outcome in zip(taken, results, strict=True):
+            if not future.done():
+                future.set_result(outcome)
+
+    async def _commit_apart(self, taken: list[Waiting], error: Unwritable) -> None:
+        """Something in the batch cannot be written: commit task by task, and let only the culprit fail."""
+        log.warning("batch_split", tasks=sum(len(u.tasks) for u, _ in taken), error=str(error))
+        for unit, future in taken:
+            results: list[Result] = []
+            expected = dict(unit.expected)
+            try:
+                for task in unit.tasks:
+                    single = Unit([task], {p: expected[p] for p in _partitions(task, expected)})
+                    results += await self._commit_alone(single, future)
+                    if task.partition is not None and task.mark is not None:
+                        expected[task.partition] = task.mark
+            except Exception as failed:
+                if not future.done():
+                    future.set_exception(failed)
+                continue
+            if not future.done():
+                future.set_result(results)
+
+    async def _commit_alone(self, unit: Unit, future: "asyncio.Future[Any]") -> list[Result]:
+        try:
+            return (await self._try([(unit, future)], {}))[0]
+        except Unwritable as error:
+            return (await self._try([(unit, future)], {id(unit.tasks[0]): str(error)}))[0]
+
+    async def _try(self, taken: list[Waiting], poison: dict[int, str]) -> list[list[Result]]:
+        """Run the batch in one transaction; run it again when another writer created one of its streams first."""
+        for attempt in range(CONFLICT_RETRIES_MAX):
+            try:
+                return await self._transact([unit for unit, _ in taken], poison)
+            except Conflict:
+                log.info("batch_conflict", attempt=attempt + 1)
+        raise Unavailable(
+            f"other writers created the same streams {CONFLICT_RETRIES_MAX} times over"
+        )
+
+    async def _transact(self, units: list[Unit], poison: dict[int, str]) -> list[list[Result]]:
+        async with self._store.transaction() as tx:
+            found = await tx.read(wanted(self._table, units))
+            _check_fences(units, found)
+            states = await self._states(tx, found)
+            batch = Batch(self._table, found, states, self._clock(), self._partitions)
+            settle = _Settlement(self._table, batch, found, poison)
+            results = [[settle.settle(task) for task in unit.tasks] for unit in units]
+            writes = batch.finish()
+            await tx.write(writes)
+        if writes.rows:
+            self._on_commit()
+        if writes.effects:
+            self.on_effects(list(writes.effects.values()))
+        return results
+
+    async def _states(self, tx: Transaction, found: Found) -> dict[str, Any]:
+        """Decode snapshots; one of another schema is folded anew from its events."""
+        states: dict[str, Any] = {}
+        for stream, snapshot in found.streams.items():
+            category = self._table.category(stream)
+            if snapshot.schema == category.schema:
+                states[stream] = self._table.decode_state(stream, snapshot.state)
+                continue
+            state = category.initial()
+            for tag, data in await tx.read_events(stream):
+                state = category.evolve(state, self._table.codec.decode(tag, data))
+            states[stream] = state
+        return states
+
+
+class _Settlement:
+    """Settles each task of a batch: handled, already done, answered before, or parked."""
+
+    def __init__(self, table: Table, batch: Batch, found: Found, poison: dict[int, str]) -> None:
+        self._table = table
+        self._batch = batch
+        self._found = found
+        self._poison = poison
+        self._parked_keys = set(found.parked_keys)
+        self._answers = dict(found.answers)
+
+    def settle(self, task: Task) -> Result:
+        writes = self._batch.writes
+        if task.partition is not None and task.mark is not None:
+            writes.checkpoints[task.partition] = task.mark
+        if self._already_done(task):
+            return Outcome(skipped=True)
+        if task.idempotency is not None and (answered := self._answered(task)) is not None:
+            return answered
+        record = task.record
+        if (
+            record is not None
+            and task.parked_id is None
+            and (record.topic, record.key) in self._parked_keys
+        ):
+            return self._park(task, "queued behind a parked message of the same key")
+        error = self._poison.get(id(task)) or task.error
+        if error:
+            return self._park(task, error) if record is not None else Unwritable(error)
+        if task.message is None or type(task.message) not in self._table.handlers:
+            outcome = Outcome(skipped=True)
+        else:
+            try:
+                outcome = self._batch.handle(task)
+            except Exception as failed:
+                log.exception("decider_failed", type=task.message.tag(), id=task.id)
+                reason = f"{type(failed).__name__}: {failed}"
+                return self._park(task, reason) if record is not None else failed
+        return self._done(task, outcome)
+
+    def _done(self, task: Task, outcome: Outcome) -> Outcome:
+        """Settle what the task claimed, and keep the answer to a request."""
+        writes = self._batch.writes
+        if task.effect is not None:
+            writes.effects_answered.add(task.effect)
+        if task.parked_id is not None:
+            writes.parked_done.add(task.parked_id)
+        if task.idempotency is not None and task.respond is not None:
+            scope, key, _ = task.idempotency
+            outcome.answer = task.respond(outcome)
+            writes.answers[scope, key] = self._answers[scope, key] = outcome.answer
+        return outcome
+
+    def _already_done(self, task: Task) -> bool:
+        """Whether another process, or an earlier task of this batch, has claimed the effect, timer or parked record."""
+        found, writes = self._found, self._batch.writes
+        if task.effect is not None:
+            return task.effect not in found.effects or task.effect in writes.effects_answered
+        if task.timer is not None:
+            moved = (task.timer.subject, task.timer.name) in writes.timers
+            return task.timer not in found.timers or moved
+        if task.parked_id is not None:
+            return task.parked_id not in found.parked_ids or task.parked_id in writes.parked_done
+        return False
+
+    def _answered(self, task: Task) -> Result | None:
+        assert task.idempotency is not None
+        scope, key, fingerprint = task.idempotency
+        answer = self._answers.get((scope, key))
+        if answer is None:
+            return None
+        if answer.fingerprint != fingerprint:
+            return IdempotencyMismatch(f"Idempotency-Key {key!r} was used for another request")
+        return Outcome(skipped=True, answer=answer)
+
+    def _park(self, task: Task, error: str) -> Outcome:
+        """Put the record aside. One that is already parked stays where it is, in its order."""
+        assert task.record is not None
+        if task.parked_id is None:
+            self._batch.writes.parked.append(task.record._replace(error=error[:2000]))
+            self._parked_keys.add((task.record.topic, task.record.key))
+        return Outcome(parked=error)
+
+
+def _partitions(task: Task, expected: dict[Any, Mark]) -> list[Any]:
+    return [task.partition] if task.partition in expected else []
+
+
+def _check_fences(units: Iterable[Unit], found: Found) -> None:
+    for unit in units:
+        for partition, mark in unit.expected.items():
+            stored = found.checkpoints.get(partition, Mark(0, 0))
+            if stored != mark:
+                raise Fenced(f"{partition}: expected {mark}, stored is {stored}")
+
+
+def _fail(taken: list[Waiting], error: Exception) -> None:
+    for _, future in taken:
+        if not future.done():
+            future.set_exception(error)

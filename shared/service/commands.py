@@ -1,0 +1,89 @@
+"""From an HTTP request to a command, and from what was decided to an answer."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from shared.events import Command
+from shared.ledger.store import Answer, Unavailable, Unwritable
+from shared.ledger.work import IdempotencyMismatch, Outcome, Overloaded, Task
+from shared.ledger.writer import Writer
+from shared.service.hot import Reply
+from shared.service.ids import new_id
+from shared.service.idempotency import IdempotencyKey, mismatch
+from shared.service.problems import Problem
+from shared.service.security import Principal
+from shared.service.telemetry import current
+
+#: What an outcome is answered with: a status and a JSON body.
+Respond = Callable[[Outcome], tuple[int, Any]]
+
+REPLAYED = ((b"idempotent-replayed", b"true"),)
+
+
+async def decide(
+    writer: Writer, command: Command, who: Principal, key: IdempotencyKey | None, respond: Respond
+) -> Reply:
+    """Have a command decided, durably, and answer it; the same key gets the same answer without deciding again.
+
+    A refusal becomes a 409 problem. Raises `Problem` 503 when the store is away or too much waits: the request is then
+    wholly applied or wholly absent, and the same key may be sent again.
+    """
+    trace = current()
+    task = Task(
+        message=command,
+        id=f"request:{new_id()}",
+        actor=who.subject,
+        traceparent=trace.traceparent if trace else "",
+        idempotency=(key.scope, key.key, key.fingerprint) if key else None,
+        respond=_stored(respond, key.fingerprint) if key else None,
+    )
+    try:
+        outcome = await writer.handle(task)
+    except IdempotencyMismatch:
+        raise mismatch() from None
+    except (Unavailable, Overloaded) as error:
+        raise Problem(
+            503,
+            "try-again",
+            "The service cannot write now",
+            detail="Nothing is known to have happened. Send the same request with the same Idempotency-Key again.",
+            retry_after_s=1,
+        ) from error
+    except Unwritable as error:
+        raise Problem(
+            422, "unwritable", "The request cannot be stored", detail=str(error).splitlines()[0]
+        ) from error
+    if outcome.answer is not None:
+        return _reply(outcome.answer.status, outcome.answer.body, replayed=outcome.skipped)
+    status, body = _respond(respond, outcome)
+    return _reply(status, msgspec.json.encode(body), replayed=False)
+
+
+def _respond(respond: Respond, outcome: Outcome) -> tuple[int, Any]:
+    if outcome.refused is not None:
+        return 409, {"code": outcome.refused.code, "detail": outcome.refused.detail}
+    return respond(outcome)
+
+
+def _stored(respond: Respond, fingerprint: bytes) -> Callable[[Outcome], Answer]:
+    def answer(outcome: Outcome) -> Answer:
+        status, body = _respond(respond, outcome)
+        return Answer(fingerprint, status, msgspec.json.encode(body))
+
+    return answer
+
+
+def _reply(status: int, body: bytes, *, replayed: bool) -> Reply:
+    headers = REPLAYED if replayed else ()
+    if status < 400:
+        return Reply(status, body, headers)
+    problem = msgspec.json.decode(body)
+    raise Problem(
+        status,
+        str(problem["code"]).replace("_", "-"),
+        "Refused" if status == 409 else "Invalid",
+        detail=problem["detail"],
+        headers={name.decode(): value.decode() for name, value in headers},
+    )

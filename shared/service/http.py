@@ -1,0 +1,197 @@
+"""The HTTP application of a service: FastAPI behind the edge, with probes, metrics and problems."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from shared.service import openapi, telemetry
+from shared.service.body import BODY_MAX_BYTES
+from shared.service.edge import IN_FLIGHT_MAX, Edge, as_problem, render
+from shared.service.hot import BodyT, Handler, HotOperation, documented
+from shared.service.metrics import Metrics
+from shared.service.problems import internal_error
+from shared.service.routes import PUBLIC, HotRoute, RouteInfo, ServiceRoute, router, survey
+from shared.service.security import Keyring, Role, require
+from shared.service.tasks import Health
+
+__all__ = ["PUBLIC", "ServiceApp", "create_app", "router"]
+
+METRICS_ROLES = (Role.OPS, Role.AUDITOR, Role.SERVICE)
+_FRAMEWORK_PATHS = frozenset(("/openapi.json",))
+UNMATCHED = "(unmatched)"
+
+
+class ServiceApp(FastAPI):
+    """A FastAPI application whose every request passes the edge. Make it with `create_app`."""
+
+    def __init__(self, *, health: Health, metrics: Metrics, open_paths: frozenset[str], **kw: Any):
+        super().__init__(**kw)
+        self.health = health
+        self.metrics = metrics
+        self.infos: dict[Any, RouteInfo] = {}
+        self.edge: Edge
+        self.body_max = BODY_MAX_BYTES
+        self._open_paths = open_paths
+        self._sealed_routes = -1
+        self.router.route_class = ServiceRoute
+
+    def seal(self) -> None:
+        """Check that every route declares its roles; raises TypeError. Runs before serving."""
+        self.infos = survey(self.router.routes, self._open_paths | _FRAMEWORK_PATHS)
+        self._sealed_routes = len(self.router.routes)
+
+    async def framework(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """FastAPI's own stack, which the edge calls."""
+        await super().__call__(scope, receive, send)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI entry."""
+        if len(self.router.routes) != self._sealed_routes:
+            self.seal()
+        await self.edge(scope, receive, send)
+
+    def route_of(self, scope: Scope) -> str:
+        """The route template for metrics, so that ids never become label values."""
+        info = self.infos.get(scope.get("endpoint"))
+        if info is not None:
+            return info.path
+        return scope["path"] if scope["path"] in _FRAMEWORK_PATHS else UNMATCHED
+
+    def hot_post(
+        self,
+        path: str,
+        *,
+        body: type[BodyT],
+        roles: Sequence[Role],
+        status: int = 201,
+        response: type[BaseModel] | None = None,
+        **documentation: Any,
+    ) -> Callable[[Handler[BodyT]], Handler[BodyT]]:
+        """Register `async def handler(call: Call[Body]) -> Reply` as a hot operation.
+
+        `path` has no parameters. Idempotency-Key is required. `response` only documents;
+        `documentation` goes to FastAPI (`summary`, `tags`, `responses` …).
+        """
+        if "{" in path:
+            raise ValueError(f"{path}: a hot operation is found by its exact path")
+
+        def register(handler: Handler[BodyT]) -> Handler[BodyT]:
+            operation = HotOperation(handler, body, require(*roles), self.body_max)
+            self.router.add_api_route(
+                path,
+                documented(operation, body),
+                methods=["POST"],
+                status_code=status,
+                response_model=response,
+                route_class_override=HotRoute,
+                **documentation,
+            )
+            self.edge.hot["POST", path] = operation
+            return handler
+
+        return register
+
+    def openapi(self) -> dict[str, Any]:
+        """OpenAPI 3.1 with problem responses and security per operation."""
+        if not self.openapi_schema:
+            self.seal()
+            described = openapi.describe(super().openapi(), self.infos.values())
+            self.openapi_schema = described
+        return self.openapi_schema
+
+
+async def _answer_problem(request: Request, error: Exception) -> Response:
+    problem = as_problem(error) or internal_error()
+    status, headers, body = render(problem, request.scope, telemetry.current())
+    response = Response(body, status)
+    response.raw_headers[:] = headers
+    return response
+
+
+def create_app(
+    name: str,
+    *,
+    keyring: Keyring,
+    version: str = "0",
+    description: str = "",
+    body_max: int = BODY_MAX_BYTES,
+    in_flight_max: int = IN_FLIGHT_MAX,
+    open_paths: Sequence[str] = (),
+    cookie: str | None = None,
+    access_log: bool = False,
+) -> ServiceApp:
+    """The application of service `name`, with /livez, /readyz, /metrics and /openapi.json.
+
+    `body_max` is in bytes. `open_paths` names plain routes and mounts that need no key (static
+    files). `cookie` names a cookie that may carry a key for GET (pages). Only the probes and the
+    OpenAPI document are open by default.
+    """
+    metrics = Metrics(name, version)
+    app = ServiceApp(
+        health=Health(name),
+        metrics=metrics,
+        open_paths=frozenset(open_paths),
+        title=f"OMS {name}",
+        version=version,
+        description=description,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers={
+            HTTPException: _answer_problem,
+            RequestValidationError: _answer_problem,
+            Exception: _answer_problem,
+        },
+    )
+    app.body_max = body_max
+    app.edge = Edge(
+        app.framework,
+        keyring,
+        metrics,
+        app.route_of,
+        body_max=body_max,
+        in_flight_max=in_flight_max,
+        cookie=cookie,
+        access_log=access_log,
+    )
+    _add_operations(app)
+    return app
+
+
+def _add_operations(app: ServiceApp) -> None:
+    @app.get("/livez", dependencies=[PUBLIC], tags=["operations"], summary="The process runs")
+    async def livez() -> dict[str, str]:
+        return {"status": "alive", "service": app.health.service}
+
+    @app.get(
+        "/readyz",
+        dependencies=[PUBLIC],
+        tags=["operations"],
+        summary="Ready for traffic, with the state of each background task",
+        responses={503: {"description": "Not ready; the same document says why"}},
+    )
+    async def readyz(response: Response) -> dict[str, Any]:
+        response.status_code = 200 if app.health.ready else 503
+        return app.health.describe()
+
+    @app.get(
+        "/metrics",
+        dependencies=[Depends(require(*METRICS_ROLES))],
+        tags=["operations"],
+        summary="Prometheus metrics",
+        response_class=Response,
+    )
+    async def metrics() -> Response:
+        for handle in app.health.handles:
+            app.metrics.task_ready.labels(handle.name).set(handle.state.value == "ready")
+            app.metrics.task_progress.labels(handle.name).set(handle.progress.steps)
+        return Response(
+            app.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8"
+        )

@@ -1,0 +1,151 @@
+"""The moving parts of an event-sourced service, put together: store, writer, consumer, relay, timers, effects.
+
+``compose`` is what a service's ``__main__`` calls with its table, its performers and its routes.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter
+from prometheus_client import Gauge
+
+from shared.ledger.effects import Effects, Performer
+from shared.ledger.postgres import PostgresStore
+from shared.ledger.table import Table
+from shared.ledger.timers import run_timers
+from shared.ledger.writer import Writer
+from shared.service import operations
+from shared.service.http import ServiceApp, create_app
+from shared.service.lifecycle import Service
+from shared.service.security import Keyring
+from shared.service.settings import InvalidSettingsError, Settings
+from shared.service.tasks import Handle, Task
+from shared.stream.consumer import ConsumerRuntime
+from shared.stream.healer import HttpHealer
+from shared.stream.kafka import KafkaConsumer, KafkaProducer
+from shared.stream.relay import Relay
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What routes may use."""
+
+    table: Table
+    store: PostgresStore
+    writer: Writer
+    consumer: ConsumerRuntime
+    relay: Relay
+
+
+Performers = Mapping[type[msgspec.Struct], Performer]
+
+
+@asynccontextmanager
+async def compose(
+    settings: Settings,
+    table: Table,
+    routes: Callable[[Runtime, ServiceApp], APIRouter],
+    performers: Performers | None = None,
+) -> AsyncIterator[Service]:
+    """A service of these parts, connected to its database; tasks are listed in the order in which they stop."""
+    if settings.keys_file is None:
+        raise InvalidSettingsError("OMS_KEYS_FILE is not set: nothing is open without keys.")
+    store = PostgresStore(settings.database)
+    await store.open()
+    healer = HttpHealer(settings.peers, settings.peer_key)
+    relay = Relay(store, f"/oms/{table.service}", lambda: _producer(settings.kafka))
+    writer = Writer(table, store, partitions=settings.partitions, on_commit=relay.wake)
+    effects = Effects(store, writer, performers or {})
+    writer.on_effects = effects.take
+    consumer = ConsumerRuntime(
+        table, store, writer, healer, lambda: _consumer(settings.kafka, table)
+    )
+    runtime = Runtime(table, store, writer, consumer, relay)
+    app = create_app(
+        table.service, keyring=Keyring.from_file(settings.keys_file), access_log=settings.access_log
+    )
+    app.include_router(operations.routes(runtime))
+    app.include_router(routes(runtime, app))
+    _measure(app, runtime)
+    tasks = [
+        Task("consumer", lambda handle: _consume(handle, consumer)),
+        Task("timers", lambda handle: _run(handle, run_timers(table, store, writer))),
+        Task("effects", lambda handle: _run(handle, effects.run())),
+        Task("writer", lambda handle: _run(handle, writer.run())),
+        Task("relay", lambda handle: _run(handle, relay.run())),
+    ]
+    try:
+        yield Service(app, tasks)
+    finally:
+        await healer.close()
+        await store.close()
+
+
+async def _producer(bootstrap: str) -> KafkaProducer:
+    producer = KafkaProducer(bootstrap)
+    await producer.start()
+    return producer
+
+
+async def _consumer(bootstrap: str, table: Table) -> KafkaConsumer:
+    consumer = KafkaConsumer(bootstrap, f"oms-{table.service}", table.topics)
+    await consumer.start()
+    return consumer
+
+
+async def _run(handle: Handle, work: Coroutine[Any, Any, None]) -> None:
+    """Run endless work, ready at once, until the task is told to stop; work that fails fails the process."""
+    handle.ready()
+    await _until_stopped(handle, work)
+
+
+async def _consume(handle: Handle, consumer: ConsumerRuntime) -> None:
+    """Run the consumer; it is ready once partitions are assigned, and watched for progress."""
+
+    async def report() -> None:
+        await consumer.ready.wait()
+        handle.ready()
+        while True:
+            handle.progress.report(assigned=consumer.assigned, behind=consumer.behind)
+            handle.progress.steps = consumer.counters.handled
+            await asyncio.sleep(1)
+
+    reporting = asyncio.ensure_future(report())
+    try:
+        await _until_stopped(handle, consumer.run())
+    finally:
+        reporting.cancel()
+        await asyncio.wait((reporting,))
+
+
+async def _until_stopped(handle: Handle, work: Coroutine[Any, Any, None]) -> None:
+    job = asyncio.ensure_future(work)
+    stopping = asyncio.ensure_future(handle.stopping.wait())
+    try:
+        await asyncio.wait((job, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if job.done():
+            job.result()
+    finally:
+        stopping.cancel()
+        job.cancel()
+        await asyncio.wait((job,))
+
+
+def _measure(app: ServiceApp, runtime: Runtime) -> None:
+    """Metrics of the stream side, read when scraped."""
+    counters = runtime.consumer.counters
+    for name in ("handled", "duplicates", "gaps", "healed", "parked", "stopped"):
+        gauge = Gauge(
+            f"oms_consumer_{name}",
+            f"Records {name} by the consumer since start",
+            registry=app.metrics.registry,
+        )
+        gauge.set_function(lambda name=name: float(getattr(counters, name)))  # type: ignore[misc]
+    published = Gauge(
+        "oms_feed_published", "Last feed position published", registry=app.metrics.registry
+    )
+    published.set_function(lambda: float(runtime.relay.published))

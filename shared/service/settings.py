@@ -1,0 +1,88 @@
+"""Settings from the environment (prefix OMS_), checked before anything starts."""
+
+import sys
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+EXIT_SETTINGS = 2
+PREFIX = "OMS_"
+_SECRET_WORDS = ("key", "database", "postgres", "password", "secret", "token")
+
+
+class Settings(BaseSettings):
+    """What every service reads. A service subclasses it, sets `service`'s default and adds its own.
+
+    Secrets are excluded from `repr`, so that a logged settings object shows none.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    service: str = Field("service", description="Name in logs, metrics and topics")
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8100, ge=0, le=65535, description="HTTP port, 0 for any free one")
+    database: str = Field("", repr=False, description="This service's own libpq URL")
+    kafka: str = Field(
+        "127.0.0.1:8192",
+        pattern=r"^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$",
+        description="Bootstrap servers, host:port separated by commas",
+    )
+    keys_file: Path | None = Field(None, description="JSON file of hashed API keys")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    log_format: Literal["json", "console"] = "json"
+    access_log: bool = Field(False, description="Log every request")
+    peers: dict[str, str] = Field(default_factory=dict, description="JSON: service → base URL")
+    peer_key: str = Field("", repr=False, description="API key to read peers' feeds")
+    partitions: int = Field(4, ge=1, le=1000, description="Partitions of topics this creates")
+    drain_s: float = Field(9.0, gt=0, le=300, description="Time to finish work after SIGTERM")
+    stalled_s: float = Field(60.0, gt=0, description="No progress while behind: exit with 70")
+    loop_lag_alarm_s: float = Field(0.25, gt=0, description="Event loop delay to report")
+
+    @classmethod
+    def load(cls, **values: Any) -> Self:
+        """Read the environment; `values` win over it. Raises InvalidSettingsError."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise InvalidSettingsError(_explain(cls, error)) from error
+        except SettingsError as error:
+            raise InvalidSettingsError(
+                f"A variable is not valid JSON: {error}. Give it as JSON, for example "
+                f'{PREFIX}PEERS=\'{{"order": "http://127.0.0.1:8101"}}\'.'
+            ) from error
+
+
+class InvalidSettingsError(ValueError):
+    """Settings that cannot work; the message names each variable, its value and what to do."""
+
+
+def _explain(settings: type[Settings], error: ValidationError) -> str:
+    lines = []
+    for item in error.errors(include_url=False):
+        name = str(item["loc"][0]) if item["loc"] else ""
+        variable = PREFIX + name.upper()
+        # A required variable that is absent carries the whole input, which is not its value.
+        absent = item["type"] == "missing"
+        secret = any(word in name.lower() for word in _SECRET_WORDS)
+        value = "is not set" if absent else "***" if secret else f"{item['input']!r}"
+        field = settings.model_fields.get(name)
+        meaning = (field.description if field else None) or "see the README"
+        lines.append(
+            f"{variable}{' ' if absent else '='}{value}: {item['msg']}. "
+            f"Set {variable} to a valid value ({meaning})."
+        )
+    return "\n".join(lines)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load_settings(settings: type[S], **values: Any) -> S:
+    """Settings, or the explanation on standard error and exit status 2."""
+    try:
+        return settings.load(**values)
+    except InvalidSettingsError as error:
+        sys.stderr.write(f"Invalid settings:\n{error}\n")
+        raise SystemExit(EXIT_SETTINGS) from None

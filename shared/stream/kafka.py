@@ -1,0 +1,167 @@
+"""Kafka through aiokafka, with the settings and the defences that its known faults ask for."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from shared.ledger.store import Partition
+from shared.stream.port import BrokerLost, Outgoing, Record
+
+log = structlog.get_logger()
+
+#: Sends of an idempotent producer never time out by themselves (aiokafka#1101): they are given this long.
+PUBLISH_SECONDS_MAX = 30
+STOP_SECONDS_MAX = 3
+BATCH_BYTES_MAX = 1_000_000
+
+
+class KafkaProducer:
+    """An idempotent producer that keeps one batch in flight per partition."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._client = AIOKafkaProducer(
+            bootstrap_servers=bootstrap,
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            max_batch_size=BATCH_BYTES_MAX,
+            request_timeout_ms=30_000,
+        )
+
+    async def start(self) -> None:
+        """Connect. Raises `BrokerLost`."""
+        try:
+            await asyncio.wait_for(self._client.start(), PUBLISH_SECONDS_MAX)
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self.stop()
+            raise BrokerLost(f"cannot connect: {error!r}") from error
+
+    async def stop(self) -> None:
+        """Disconnect. Stopping hangs while the broker is away (aiokafka#1101), so it gets a few seconds only."""
+        try:
+            await asyncio.wait_for(self._client.stop(), STOP_SECONDS_MAX)
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.warning("producer_stop_failed", error=repr(error))
+
+    async def publish(self, partition: Partition, records: list[Outgoing]) -> None:
+        topic, number = partition
+        rest = iter(records)
+        record = next(rest, None)
+        while record is not None:
+            batch = self._client.create_batch()
+            while record is not None and batch.append(
+                key=record.key, value=record.value, timestamp=None, headers=record.headers
+            ):
+                record = next(rest, None)
+            if not batch.record_count():
+                raise ValueError(
+                    f"a record of {len(record.value) if record else 0} bytes fits no batch"
+                )
+            batch.close()
+            try:
+                sent = await self._client.send_batch(batch, topic, partition=number)
+                await asyncio.wait_for(sent, PUBLISH_SECONDS_MAX)
+            except (KafkaError, OSError, TimeoutError) as error:
+                raise BrokerLost(f"{topic}/{number}: {error!r}") from error
+
+
+class _Moved(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Notes that partitions moved. Only signals: waiting here on the poll loop would deadlock (aiokafka#335)."""
+
+    def __init__(self) -> None:
+        self.moved = True
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        self.moved = True
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        self.moved = True
+
+
+class KafkaConsumer:
+    """A member of a consumer group. Offsets come from the caller's checkpoints, not from the broker."""
+
+    def __init__(self, bootstrap: str, group: str, topics: Iterable[str]) -> None:
+        self._topics = list(topics)
+        self._client = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_records=1000,
+            session_timeout_ms=45_000,
+            heartbeat_interval_ms=3_000,
+            max_poll_interval_ms=300_000,
+            fetch_max_wait_ms=100,
+            max_partition_fetch_bytes=2 << 20,
+        )
+        self._listener = _Moved()
+        self._assigned: frozenset[Partition] = frozenset()
+
+    async def start(self) -> None:
+        """Join the group. Raises `BrokerLost`."""
+        try:
+            self._client.subscribe(self._topics, listener=self._listener)
+            await asyncio.wait_for(self._client.start(), 30)
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self.stop()
+            raise BrokerLost(f"cannot connect: {error!r}") from error
+
+    async def stop(self) -> None:
+        """Leave the group, within a few seconds."""
+        try:
+            await asyncio.wait_for(self._client.stop(), STOP_SECONDS_MAX)
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.warning("consumer_stop_failed", error=repr(error))
+
+    async def poll(self, timeout_seconds: float) -> dict[Partition, list[Record]]:
+        try:
+            fetched = await self._client.getmany(timeout_ms=int(timeout_seconds * 1000))
+        except (KafkaError, OSError) as error:
+            raise BrokerLost(repr(error)) from error
+        now = frozenset((tp.topic, tp.partition) for tp in self._client.assignment())
+        if self._listener.moved or now != self._assigned:
+            # What was fetched may start at offsets that are not ours: drop it, the caller seeks first.
+            self._listener.moved = False
+            self._assigned = now
+            return {}
+        return {
+            (tp.topic, tp.partition): [
+                Record(
+                    r.topic, r.partition, r.offset, r.key or b"", r.value or b"", list(r.headers)
+                )
+                for r in records
+            ]
+            for tp, records in fetched.items()
+        }
+
+    def assigned(self) -> frozenset[Partition]:
+        return self._assigned
+
+    def seek(self, partition: Partition, offset: int) -> None:
+        try:
+            self._client.seek(TopicPartition(*partition), offset)
+        except IllegalStateError:
+            log.info("seek_after_rebalance", partition=partition)
+
+    async def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        try:
+            ends = await asyncio.wait_for(
+                self._client.end_offsets([TopicPartition(*p) for p in partitions]), 10
+            )
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise BrokerLost(repr(error)) from error
+        return {(tp.topic, tp.partition): offset for tp, offset in ends.items()}
+
+    async def commit(self, offsets: dict[Partition, int]) -> None:
+        try:
+            await asyncio.wait_for(
+                self._client.commit({TopicPartition(*p): o for p, o in offsets.items()}), 10
+            )
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.info("group_offsets_not_committed", error=repr(error))

@@ -1,0 +1,42 @@
+"""Ports: what is free, and what is said when one is not."""
+
+import os
+import socket
+
+import pytest
+
+from ops.stack import StackError
+from ops.stack.ports import HOST, free_ports, is_open, require_free
+
+
+def test_free_ports_are_different_and_usable() -> None:
+    ports = free_ports(5)
+
+    assert len(set(ports)) == 5
+    for port in ports:
+        require_free(port, what="test", setting="--x")
+        assert not is_open(port)
+
+
+def test_a_taken_port_names_its_holder_and_the_setting_to_change() -> None:
+    with socket.create_server((HOST, 0)) as server:
+        port = server.getsockname()[1]
+        assert is_open(port)
+
+        with pytest.raises(StackError) as refused:
+            require_free(port, what="Kafka", setting="--kafka-port")
+
+    message = str(refused.value)
+    assert f"port {port} for Kafka" in message
+    assert f"pid {os.getpid()}" in message
+    assert "--kafka-port" in message
+
+
+def test_a_port_left_in_time_wait_counts_as_free() -> None:
+    with socket.create_server((HOST, 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection((HOST, port)):
+            accepted, _ = server.accept()
+            accepted.close()  # the server closes first: its side goes to TIME_WAIT
+
+    require_free(port, what="test", setting="--x")
