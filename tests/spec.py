@@ -1,7 +1,7 @@
 """Given / when / then over a service's table: what happened before, what is asked, what must come of it.
 
-``given(TABLE, *events).when(message).then(*items)`` compares the exact ordered list of everything that is decided: events,
-and the commands, timers and effects that reactions add.
+``given(TABLE, *events).when(message).then(*items)`` compares the exact ordered list of everything that is decided:
+events, and the commands, timers and effects that reactions add.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Scenario:
         self.states[stream] = state
         return state
 
-    def when(self, message: Message, *, at: datetime = NOON, id: str = "m-1", actor: str = "") -> Scenario:
+    def when(
+        self, message: Message, *, at: datetime = NOON, id: str = "m-1", actor: str = ""
+    ) -> Scenario:
         """Handle a message as the service would, folding what it decides."""
         handler = self.table.handlers[type(message)]
         context = Context(now=at, message_id=id, correlation_id=message.key, actor=actor)

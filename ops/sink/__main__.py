@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import Depends
 from pydantic import Field
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from ops.sink import hooks, view
 from ops.sink.smtp import listen
@@ -40,7 +41,7 @@ async def sink(settings: SinkSettings) -> AsyncIterator[Service]:
     keyring, guard = _guard(settings)
     try:
         received = hooks.Hooks(settings.hook_secret)
-    except ValueError as error:
+    except (ValueError, EmptyWebhookSecretError) as error:
         raise InvalidSettingsError("OMS_HOOK_SECRET is not whsec_ and base64.") from error
     try:
         store = MessageStore(settings.sink_file)

@@ -1,5 +1,6 @@
 """What the sink received: an append-only file of JSON lines, and an index of it in memory."""
 
+import fcntl
 import hashlib
 import os
 import tempfile
@@ -77,10 +78,15 @@ class MessageStore:
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by close()
         else:
             self._file = path.open("a+b", buffering=0)
+            _own(self._file, path)
         self._entries: dict[str, Entry] = {}
         self.duplicates = 0
         self._size = 0
-        self._load(path)
+        try:
+            self._load(path)
+        except BaseException:
+            self._file.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""
@@ -157,6 +163,15 @@ class MessageStore:
                         "away or name another one in OMS_SINK_FILE"
                     ) from error
                 self._size += len(line)
+
+
+def _own(file: BinaryIO, path: Path) -> None:
+    """Lock the file for this process; raises OSError when another sink writes to it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise OSError(f"another sink writes to {path}: stop it or name another file") from error
 
 
 def identify(raw: bytes) -> tuple[str, str]:

@@ -52,7 +52,9 @@ def ensure_keys(data: Path, services: tuple[str, ...]) -> Keys:
         stored = msgspec.json.decode(plain.read_bytes(), type=_Stored)
     else:
         stored = _Stored(payments=generate_key(Role.SERVICE), keys={})
-    peer = next(iter(stored.keys.values()))["service"] if stored.keys else generate_key(Role.SERVICE)
+    peer = (
+        next(iter(stored.keys.values()))["service"] if stored.keys else generate_key(Role.SERVICE)
+    )
     for service in services:
         if service not in stored.keys:
             stored.keys[service] = {"service": peer, **_fresh()}

@@ -3,6 +3,7 @@
 from services.fulfillment.domain import packages, picking
 from services.fulfillment.domain.automatic import Automatic
 from services.fulfillment.domain.state import evolve, initial
+from services.fulfillment.worklist import projection
 from shared.events.fulfillment import (
     CancelFulfillment,
     ConfirmDelivery,
@@ -32,4 +33,5 @@ def table(automatic: frozenset[str] = frozenset()) -> Table:
             ConfirmDelivery: one(packages.confirm_delivery),
             CancelFulfillment: one(picking.cancel),
         },
+        projection=projection(auto),
     )

@@ -5,6 +5,7 @@ near a header, `email`'s policy refuses line breaks in a header value, and the h
 counted before the letter leaves.
 """
 
+import re
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -22,6 +23,9 @@ MESSAGE_ID_DOMAIN = "oms.local"
 
 #: RFC 5321, 4.5.3.1: longest local part and domain.
 _LOCAL_MAX, _DOMAIN_MAX = 64, 255
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 _pages = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -52,7 +56,8 @@ def recipient(text: str) -> str:
 
     Raises `BadAddressError` for anything but exactly one ``local@domain``.
     """
-    local, at, domain = text.strip().rpartition("@")
+    text = text.strip(" ")
+    local, at, domain = text.rpartition("@")
     if not at or not local or not domain:
         raise BadAddressError("the address is not of the form local@domain")
     if not text.isprintable() or any(c in text for c in '<>,;:"\\()[] '):
@@ -62,6 +67,9 @@ def recipient(text: str) -> str:
         address = Address(username=local, domain=ascii_domain).addr_spec
     except (UnicodeError, ValueError, MessageError, IndexError) as error:
         raise BadAddressError("the address cannot be read") from error
+    # Encoding can bring forth what was refused above: an acute accent becomes a space and a mark.
+    if not _DOMAIN.fullmatch(ascii_domain):
+        raise BadAddressError("the address has no domain that could exist")
     if len(local.encode()) > _LOCAL_MAX or len(ascii_domain) > _DOMAIN_MAX:
         raise BadAddressError("the address is longer than mail allows (RFC 5321)")
     return address

@@ -28,9 +28,15 @@ class OrderSettings(Settings):
     payments_key: str = Field("", repr=False, description="API key at the payment provider")
     hold_seconds: int = Field(900, ge=1, description="How long stock is promised before payment")
     placed_seconds: int = Field(3_600, ge=1, description="Until an unconfirmed order is held")
-    backordered_seconds: int = Field(2_592_000, ge=1, description="How long an order waits for stock")
-    confirmed_seconds: int = Field(1_209_600, ge=1, description="Until an undelivered order is held")
-    cancelling_seconds: int = Field(3_600, ge=1, description="Until an unfinished cancellation is held")
+    backordered_seconds: int = Field(
+        2_592_000, ge=1, description="How long an order waits for stock"
+    )
+    confirmed_seconds: int = Field(
+        1_209_600, ge=1, description="Until an undelivered order is held"
+    )
+    cancelling_seconds: int = Field(
+        3_600, ge=1, description="Until an unfinished cancellation is held"
+    )
 
 
 @asynccontextmanager

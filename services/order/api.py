@@ -63,7 +63,9 @@ class CustomerIn(Input):
 
     customer_id: Identifier | Literal[""] = ""
     name: Text | Literal[""] = ""
-    email: Annotated[str, Field(max_length=254, pattern=r"^([^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+)?$")] = ""
+    email: Annotated[
+        str, Field(max_length=254, pattern=r"^([^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+)?$")
+    ] = ""
     phone: Annotated[str, Field(max_length=40, pattern=r"^[0-9+() ./-]*$")] = ""
 
 
@@ -86,7 +88,7 @@ class OrderIn(Input):
     external_id: Identifier
     currency: CurrencyCode
     lines: Annotated[list[LineIn], Field(min_length=1, max_length=placing.LINES_MAX)]
-    charges: Annotated[list[ChargeIn], Field(max_length=100)] = []
+    charges: Annotated[tuple[ChargeIn, ...], Field(max_length=100)] = ()
     customer: CustomerIn = CustomerIn()
     ship_to: AddressIn = AddressIn()
     payment_method: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9_.:-]*$")] = ""
@@ -137,7 +139,9 @@ def command_of(body: OrderIn) -> e.PlaceOrder:
             )
             for x in body.lines
         ),
-        charges=tuple(Charge(kind=x.kind, amount=x.amount, description=x.description) for x in body.charges),
+        charges=tuple(
+            Charge(kind=x.kind, amount=x.amount, description=x.description) for x in body.charges
+        ),
         customer=Customer(**body.customer.__dict__),
         ship_to=Address(**body.ship_to.__dict__),
         payment_method=body.payment_method,
@@ -186,7 +190,9 @@ def routes(runtime: Runtime, app: ServiceApp) -> APIRouter:
 
 
 def _order_routes(r: APIRouter, runtime: Runtime) -> None:
-    Reader = Annotated[Principal, Depends(require(Role.AGENT, Role.OPS, Role.AUDITOR, Role.WAREHOUSE))]
+    Reader = Annotated[
+        Principal, Depends(require(Role.AGENT, Role.OPS, Role.AUDITOR, Role.WAREHOUSE))
+    ]
     Agent = Annotated[Principal, Depends(require(Role.AGENT, Role.OPS))]
     Key = Annotated[IdempotencyKey, Depends(idempotency)]
 
@@ -227,13 +233,17 @@ async def _answer(
 async def _state(runtime: Runtime, order_id: str) -> Order:
     snapshot = await runtime.store.snapshot(f"order-{order_id}")
     if snapshot is None:
-        raise Problem(404, "order-unknown", "No such order", detail=f"No order {order_id} was placed")
+        raise Problem(
+            404, "order-unknown", "No such order", detail=f"No order {order_id} was placed"
+        )
     state: Order = runtime.table.decode_state(f"order-{order_id}", snapshot.state)
     return state
 
 
 def _shown(state: Order) -> dict[str, Any]:
-    named = {f: getattr(state, f) for f in ("status", "channel", "external_id", "currency", "total")}
+    named = {
+        f: getattr(state, f) for f in ("status", "channel", "external_id", "currency", "total")
+    }
     rest = ("reservation", "cancelling", "rejection", "holds", "fulfillments")
     named |= {f: getattr(state, f) for f in rest}
     payment = state.payment

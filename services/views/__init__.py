@@ -1,1 +1,2 @@
-"""The views service: read models of orders, availability and customers, folded from the topics alone."""
+"""The views service: read models of orders, availability and customers, folded from the topics
+alone."""

@@ -11,10 +11,11 @@ from services.views.domain.document import Document
 from services.views.domain.terms import Term
 from services.views.handlers import PROJECTED
 from shared.events import Event
-from shared.ledger.store import Mark, ParkedRow, Partition
-from shared.ledger.work import Outcome, Task
+from shared.ledger.store import Mark, ParkedRow, Partition, Record
+from shared.ledger.work import Outcome, Task, parked_row
 
-#: Of a record whose producer gave no time: nothing is invented, so that a rebuild gives the same bytes.
+#: Of a record whose producer gave no time: nothing is invented, so that a rebuild gives the same
+#: bytes.
 NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -45,7 +46,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Batch:
-    """Applies tasks one after the other. A task that fails leaves no trace and is parked with its key."""
+    """Applies tasks one after the other. A task that fails leaves no trace and is parked with its
+    key."""
 
     def __init__(self, found: dict[str, Document], parked_keys: set[tuple[str, bytes]]) -> None:
         self._found = found
@@ -84,7 +86,7 @@ class Batch:
             self.parked_done.add(task.parked_id)
         return Outcome()
 
-    def _apply(self, task: Task, event: Event, record: ParkedRow) -> None:
+    def _apply(self, task: Task, event: Event, record: Record) -> None:
         """Compute everything before anything is kept."""
         plan = PROJECTED.get(type(event))
         if plan is None:
@@ -113,12 +115,12 @@ class Batch:
         """Put the record aside. One that is already parked stays where it is, in its order."""
         assert task.record is not None
         if task.parked_id is None:
-            self.parked.append(task.record._replace(error=error[:2000]))
+            self.parked.append(parked_row(task, error))
             self._parked_keys.add((task.record.topic, task.record.key))
         return Outcome(parked=error)
 
 
-def _entry(order_id: str, at: datetime, task: Task, record: ParkedRow, event: Event) -> Entry:
+def _entry(order_id: str, at: datetime, task: Task, record: Record, event: Event) -> Entry:
     meta = Meta(task.id, task.correlation_id, task.causation_id, task.actor, task.traceparent)
     return Entry(
         order_id,
@@ -126,7 +128,7 @@ def _entry(order_id: str, at: datetime, task: Task, record: ParkedRow, event: Ev
         event.tag(),
         record.partition,
         record.offset,
-        record.sequence,
+        task.mark.sequence if task.chained and task.mark else -1,
         _encode(meta),
         record.value,
     )

@@ -13,7 +13,8 @@ from shared.ledger.table import Handler, Table
 
 
 class Projected(NamedTuple):
-    """What an event type touches: an order's document, its timeline, stock figures, search terms."""
+    """What an event type touches: an order's document, its timeline, stock figures, search
+    terms."""
 
     folds: bool
     listed: bool
@@ -52,5 +53,6 @@ def _decides_nothing(_states: States, _message: Any, _context: Context) -> Items
     return []
 
 
-#: What the consumer runtime asks for: types, codec, topics. A view has no streams and decides nothing.
+#: What the consumer runtime asks for: types, codec, topics. A view has no streams and decides
+#: nothing.
 TABLE = Table("views", [], {t: Handler(lambda _: (), _decides_nothing) for t in PROJECTED})

@@ -1,9 +1,9 @@
 """Writes batches of events into the read models: what a consumer runtime hands its work to.
 
-Exactly once: the marks of the partitions move in the transaction that holds what their events changed, and a projector whose
-marks are not those stored writes nothing. Reading the topics again from any earlier point, or into other tables, is therefore
-harmless; nothing is sent from here and nobody is called.
-"""
+Exactly once: the marks of the partitions move in the transaction that holds what their events
+changed, and a projector whose marks are not those stored writes nothing. Reading the topics again
+from any earlier point, or into other tables, is therefore harmless; nothing is sent from here and
+nobody is called."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -37,15 +37,20 @@ class Projector:
     async def submit(self, unit: Unit) -> list[Outcome | Exception]:
         """Apply the unit's tasks in order and return, once committed, an outcome for each.
 
-        Raises `Fenced` when the unit's marks are not those stored, and `Unavailable` when the database did not answer (the
-        unit is then wholly applied or wholly absent).
-        """
+        Raises `Fenced` when the unit's marks are not those stored, and `Unavailable` when the
+        database did not answer (the unit is then wholly applied or wholly absent)."""
         outcomes = await self._apart(unit)
         self.applied += len(unit.tasks)
         return list(outcomes)
 
+    async def handle(self, task: Task) -> Outcome:
+        """Apply one task; for redrive of what was parked."""
+        [outcome] = await self._apart(Unit([task]))
+        return outcome
+
     async def _apart(self, unit: Unit) -> list[Outcome]:
-        """Commit together, or, when the database refuses something in it, in halves until only the culprit is parked."""
+        """Commit together, or, when the database refuses something in it, in halves until only the
+        culprit is parked."""
         try:
             return await self._commit(unit)
         except Unwritable as error:

@@ -1,4 +1,5 @@
-"""The projection's tables on Postgres: read what a batch touches, write what it became, in one transaction."""
+"""The projection's tables on Postgres: read what a batch touches, write what it became, in one
+transaction."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -52,8 +53,8 @@ class ViewTransaction:
         self._path = f"set local search_path to {schema(version)}, public"
 
     async def begin(self, *, durable: bool) -> None:
-        """Open the transaction. Not waiting for the disk is safe here: the marks are lost with what they stand for, and
-        the topics are read again from there."""
+        """Open the transaction. Not waiting for the disk is safe here: the marks are lost with what
+        they stand for, and the topics are read again from there."""
         await self._c.execute("begin")
         await self._c.execute(self._path)
         if not durable:
@@ -95,7 +96,8 @@ class ViewTransaction:
         found.parked_ids = {r[0] for r in await cursor.fetchall()}
 
     async def write(self, batch: Batch, at: datetime) -> None:
-        """Write everything and commit. Raises `Conflict` when a document has changed since it was read."""
+        """Write everything and commit. Raises `Conflict` when a document has changed since it was
+        read."""
         c = self._c
         async with c.pipeline():
             updated = await self._write_orders(batch)
@@ -168,12 +170,15 @@ def _writes(batch: Batch, at: datetime) -> list[tuple[str, dict[str, Any]]]:
         out.append((sql, {"ids": sorted(batch.parked_done)}))
     if batch.parked:
         columns = _columns(batch.parked, len(ParkedRow._fields))
-        out.append((LEDGER["park"], dict(zip(ParkedRow._fields, columns, strict=True)) | {"at": at}))
+        out.append(
+            (LEDGER["park"], dict(zip(ParkedRow._fields, columns, strict=True)) | {"at": at})
+        )
     return out
 
 
 class ViewStore:
-    """One version's tables. Holds `checkpoints`, which is all that the consumer runtime asks of a store."""
+    """One version's tables. Holds `checkpoints`, which is all that the consumer runtime asks of a
+    store."""
 
     def __init__(self, database: PostgresStore, version: int) -> None:
         self._database = database
@@ -196,3 +201,27 @@ class ViewStore:
             marks = {(r[0], r[1]): Mark(r[2], r[3]) for r in await cursor.fetchall()}
             await c.execute("commit")
             return marks
+
+    async def all_checkpoints(self) -> dict[Partition, Mark]:
+        """The mark of every partition that was ever read for this version."""
+        rows = await self._all("select topic, partition, next_offset, sequence from checkpoints")
+        return {(r[0], r[1]): Mark(r[2], r[3]) for r in rows}
+
+    async def parked_of(self, topic: str, key: bytes, limit: int) -> list[tuple[int, ParkedRow]]:
+        """The oldest parked records of a key, with their ids."""
+        rows = await self._all(LEDGER["read_parked"], topic=topic, key=key, limit=limit)
+        return [(r[0], ParkedRow(*r[1:])) for r in rows]
+
+    async def parked_summary(self, limit: int) -> list[dict[str, Any]]:
+        """Parked keys: topic, key as text, how many records wait, since when, the first error."""
+        rows = await self._all(LEDGER["parked_summary"], limit=limit)
+        return [
+            dict(zip(("topic", "key", "records", "since", "error"), r, strict=True)) for r in rows
+        ]
+
+    async def _all(self, sql: str, **args: Any) -> list[tuple[Any, ...]]:
+        async with self._database.connection() as c, c.pipeline():
+            await ViewTransaction(c, self.version).begin(durable=True)
+            cursor = await c.cursor(binary=True).execute(sql, args)
+            await c.execute("commit")
+            return await cursor.fetchall()

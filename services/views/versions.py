@@ -1,11 +1,16 @@
-"""Versions of the read models: which one is read, which one is being built, and the switch between them."""
+"""Versions of the read models: which one is read, which one is being built, and the switch between
+them."""
 
 from datetime import datetime
 from typing import NamedTuple
 
+import structlog
+
 from services.views.domain.document import SHAPE
 from services.views.store import SQL, schema
 from shared.ledger.postgres import PostgresStore
+
+log = structlog.get_logger()
 
 
 class Version(NamedTuple):
@@ -32,7 +37,8 @@ async def versions(database: PostgresStore) -> list[Version]:
 
 
 async def current(database: PostgresStore) -> Version:
-    """The version that is read: the live one, or the first while it is built. Raises LookupError when there is none."""
+    """The version that is read: the live one, or the first while it is built. Raises LookupError
+    when there is none."""
     readable = [v for v in await versions(database) if v.state != "retired" and v.shape == SHAPE]
     if not readable:
         raise LookupError("no version of the views exists yet: the views service makes it at start")
@@ -40,19 +46,25 @@ async def current(database: PostgresStore) -> Version:
 
 
 async def ensure(database: PostgresStore) -> list[Version]:
-    """The versions to feed: the live one, if this code can read it, and one that is being built. Makes what is missing."""
+    """The versions to feed: the live one, if this code can read it, and one that is being built.
+    Makes what is missing."""
     known = await versions(database)
     if not any(v.shape == SHAPE and v.state != "retired" for v in known):
         for stale in known:
             if stale.state == "building":
                 await drop(database, stale.version)
-        await create(database, max((v.version for v in known), default=0) + 1)
+        try:
+            await create(database, max((v.version for v in known), default=0) + 1)
+        except CannotBuild as other:
+            log.info("view_version_made_by_another_process", reason=str(other))
         known = await versions(database)
     return [v for v in known if v.state != "retired" and v.shape == SHAPE]
 
 
 async def create(database: PostgresStore, version: int) -> None:
-    """Make a version's empty tables. The first version is live at once, for there is nothing else to read.
+    """Make a version's empty tables. The first version is live at once, for there is nothing else
+    to read. The tables of versions that were retired before go now: only the last one is kept to go
+    back to.
 
     Raises `CannotBuild` unless it is the next version and none is being built.
     """
@@ -66,6 +78,8 @@ async def create(database: PostgresStore, version: int) -> None:
             raise CannotBuild(f"version {version} was asked for, the next is {newest + 1}")
         if building := [v for v, state in known if state == "building"]:
             raise CannotBuild(f"version {building[0]} is being built: wait until it is live")
+        for old in [v for v, state in known if state == "retired"]:
+            await c.execute(f"drop schema if exists {schema(old)} cascade")
         await c.execute(f"create schema {schema(version)}")
         await c.execute(f"set local search_path to {schema(version)}, public")
         await c.execute(SQL["version"])
@@ -79,7 +93,8 @@ async def create(database: PostgresStore, version: int) -> None:
 
 
 async def promote(database: PostgresStore, version: int) -> None:
-    """Let a version that has caught up be the one that is read. The one before is kept, no longer fed."""
+    """Let a version that has caught up be the one that is read. The one before is kept, no longer
+    fed."""
     async with database.connection() as c:
         await c.execute("begin")
         await c.execute("lock table projections in exclusive mode")

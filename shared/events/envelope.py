@@ -7,6 +7,7 @@ from the next record and from a gap.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -82,6 +83,7 @@ def read_headers(headers: Iterable[tuple[str, bytes]]) -> Envelope:
         raise BadEnvelope(f"a header is unreadable: {error}") from error
 
 
+@lru_cache(maxsize=64)  # a batch shares its time
 def rfc3339(time: datetime) -> str:
     """A UTC time as RFC 3339 text with ``Z``."""
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""The fulfillment service's language: one fulfillment order per location and promise, packed into packages."""
+"""The fulfillment service's language: one fulfillment order per location, in packages."""
 
 from datetime import datetime
 
@@ -39,7 +39,7 @@ class StartPicking(
 
 
 class RecordPick(FulfillmentCommand, frozen=True, kw_only=True, tag="oms.fulfillment.pick.v1"):
-    """What the picker found: ``lines`` picked; ``final`` says that the rest is not there (a short pick).
+    """What the picker found; ``final`` says that the rest is not there (a short pick).
 
     ``pick_id``, where given, makes a repeated report count once.
     """
@@ -126,7 +126,8 @@ class PickingStarted(
 class ItemsPicked(FulfillmentEvent, frozen=True, kw_only=True, tag="oms.fulfillment.picked.v1"):
     """PICKED when nothing is left to pick. ``short`` units were not there and will not be sent.
 
-    When nothing was picked at all (``lines`` empty, everything ``short``) the fulfillment has ended with this event.
+    When nothing was picked at all (``lines`` empty, everything ``short``) the fulfillment has ended
+    with this event.
     """
 
     lines: tuple[LineQuantity, ...]

@@ -4,6 +4,7 @@ Every event here belongs to the stream ``order-<order_id>`` and is keyed by the 
 """
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 from uuid import UUID, uuid5
 
@@ -20,10 +21,10 @@ from shared.events.message import (
     OrderLine,
 )
 
-
 _ORDERS = UUID("5d7b1b2e-6f0c-5c3f-9a35-6b6f0f6d2a11")
 
 
+@lru_cache(maxsize=4096)  # asked for several times while one order is placed
 def order_id_for(channel: str, external_id: str) -> str:
     """The id of a channel's order: the same text for the same order, wherever it is computed (UUID version 5)."""
     return str(uuid5(_ORDERS, f"{channel}\x1f{external_id}"))

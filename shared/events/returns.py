@@ -46,7 +46,7 @@ class ReturnCommand(Command, frozen=True, kw_only=True):
 
 
 class RequestReturn(ReturnCommand, frozen=True, kw_only=True, tag="oms.returns.request.v1"):
-    """The shopper asks to send units back; ``return_id`` is chosen by the sender and makes it idempotent."""
+    """The shopper asks to send units back; the sender's ``return_id`` makes it idempotent."""
 
     lines: tuple[ReturnLine, ...]
     actor: str = ""
@@ -80,7 +80,7 @@ class ReceiveReturn(ReturnCommand, frozen=True, kw_only=True, tag="oms.returns.r
 
 
 class InspectReturn(ReturnCommand, frozen=True, kw_only=True, tag="oms.returns.inspect.v1"):
-    """Every received unit gets a disposition, and every unit not received is ``missing``; this settles the return."""
+    """Every received unit gets a disposition; a unit not received is ``missing``."""
 
     lines: tuple[InspectedLine, ...]
     actor: str = ""
@@ -161,7 +161,7 @@ class RefundNotPaid(ReturnEvent, frozen=True, kw_only=True, tag="oms.returns.ref
 
 
 class ReturnableEvent(Event, frozen=True, kw_only=True):
-    """What may come back of one order: stream ``returnable-<order_id>``; private to the returns service."""
+    """What may come back of one order: stream ``returnable-<order_id>``, private to returns."""
 
     private: ClassVar[bool] = True
 
@@ -179,7 +179,10 @@ class ReturnableEvent(Event, frozen=True, kw_only=True):
 class ItemsReturnable(
     ReturnableEvent, frozen=True, kw_only=True, tag="oms.returns.items_returnable.v1"
 ):
-    """A package left: its units may come back. ``shipped_at`` (UTC) is when this service learned of it."""
+    """A package left: its units may come back.
+
+    ``shipped_at`` (UTC) is when the returns service learned of it; the window counts from then.
+    """
 
     package_id: str
     lines: tuple[LineQuantity, ...]

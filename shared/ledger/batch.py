@@ -1,6 +1,6 @@
 """Deciding one batch in memory: streams in, rows out. No I/O happens here."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 from zlib import crc32
@@ -36,14 +36,20 @@ def partition_of(key: str, partitions: int) -> int:
     return crc32(key.encode()) % partitions
 
 
-def wanted(table: Table, units: Iterable[Unit]) -> Want:
-    """Everything that these units need to see."""
+def wanted(
+    table: Table,
+    units: Iterable[Unit],
+    suspects: set[tuple[str, bytes]],
+    poison: Container[int] = (),
+) -> Want:
+    """Everything that these units need to see; of keys only those that may be parked. Tasks whose ``id()`` is ``poison``
+    are not decided about, and need no streams: the database may refuse even their names."""
     want = Want()
     for unit in units:
         want.checkpoints |= unit.expected.keys()
         for task in unit.tasks:
-            if task.record is not None and task.parked_id is None:
-                want.parked_keys.add((task.record.topic, task.record.key))
+            if suspects and task.record is not None and task.parked_id is None:
+                want.parked_keys |= suspects & {(task.record.topic, task.record.key)}
             if task.parked_id is not None:
                 want.parked_ids.add(task.parked_id)
             if task.effect is not None:
@@ -52,7 +58,7 @@ def wanted(table: Table, units: Iterable[Unit]) -> Want:
                 want.timers.add(task.timer)
             if task.idempotency is not None:
                 want.answers.add(task.idempotency[:2])
-            if task.message is not None:
+            if task.message is not None and id(task) not in poison:
                 handler = table.handlers.get(type(task.message))
                 if handler is not None:
                     want.streams.update(handler.streams(task.message))

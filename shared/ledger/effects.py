@@ -1,7 +1,7 @@
 """Performs effects: calls to the outside that an event made due.
 
-The row was committed with the event; the call is made after that, under the effect's own id as idempotency key, until it
-is answered. The answer is a message to the service's own decider, and settles the row in the same transaction.
+The row was committed with the event; the call is made after that, under the effect's own id as idempotency key, until
+it is answered. The answer is a message to the service's own decider, and settles the row in the same transaction.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class TryAgain(Exception):
 def retry_after(attempts: int) -> float:
     """Seconds until the next attempt: doubling, capped, with full jitter so that a crowd spreads out."""
     longest: float = min(RETRY_LONGEST_SECONDS, RETRY_FIRST_SECONDS * 2**attempts)
-    return longest * random.uniform(0.5, 1.0)
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
 
 
 class Effects:
@@ -52,8 +52,10 @@ class Effects:
         self._performers = {str(t.__struct_config__.tag): p for t, p in performers.items()}
         self._decoders = {str(t.__struct_config__.tag): msgspec.json.Decoder(t) for t in performers}
         self._fresh: list[EffectRow] = []
-        self._running: dict[str, asyncio.Task[Any]] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._answers: list[tuple[EffectRow, Command]] = []
         self._wake = asyncio.Event()
+        self._answered = asyncio.Event()
 
     def take(self, rows: list[EffectRow]) -> None:
         """Effects that were just committed and leased to this process: performed at once, without reading them back."""
@@ -61,29 +63,30 @@ class Effects:
         self._wake.set()
 
     async def run(self) -> None:
-        """Perform until cancelled; then let what is under way finish, up to the lease."""
-        renewing = asyncio.create_task(self._renew())
+        """Perform until cancelled. What is under way then is performed again, under its id, by the next process."""
+        loops = [asyncio.create_task(self._settle()), asyncio.create_task(self._renew())]
         try:
-            while True:
-                rows = await self._next()
-                if rows:
-                    await self._perform_all(rows)
-                    continue
-                self._wake.clear()
+            await asyncio.gather(self._start(), *loops)
+        finally:
+            for task in [*loops, *self._running.values()]:
+                task.cancel()
+
+    async def _start(self) -> None:
+        while True:
+            self._wake.clear()
+            for row in await self._next():
+                task = asyncio.create_task(self._perform(row), name=f"effect {row.id}")
+                self._running[row.id] = task
+            if not self._fresh:
                 try:
                     await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
                 except TimeoutError:
                     continue
-        finally:
-            renewing.cancel()
-            for task in self._running.values():
-                task.cancel()
 
     async def _next(self) -> list[EffectRow]:
-        room = CONCURRENT_MAX - len(self._running)
-        if room <= 0:
+        """What to perform next: fresh effects, else what is due in the store."""
+        while (room := CONCURRENT_MAX - len(self._running)) <= 0:
             await asyncio.wait(self._running.values(), return_when=asyncio.FIRST_COMPLETED)
-            return []
         if self._fresh:
             rows, self._fresh = self._fresh[:room], self._fresh[room:]
             return rows
@@ -95,43 +98,39 @@ class Effects:
             return []
         return [r for r in rows if r.id not in self._running]
 
-    async def _perform_all(self, rows: list[EffectRow]) -> None:
-        """Start every row; those that answer without waiting (a provider in this process) share one transaction."""
-        for row in rows:
-            task = asyncio.create_task(self._perform(row), name=f"effect {row.id}")
-            self._running[row.id] = task
-            task.add_done_callback(lambda _, id=row.id: self._running.pop(id, None))  # type: ignore[misc]
-        await asyncio.sleep(0)
-
     async def _perform(self, row: EffectRow) -> None:
-        meta = msgspec.json.decode(row.meta, type=Meta)
         try:
             performer = self._performers.get(row.type)
             if performer is None:
                 raise LookupError(f"no performer for {row.type}: was this service downgraded?")
             answer = await performer(self._decoders[row.type].decode(row.request), row.id)
+            self._answers.append((row, answer))
+            self._answered.set()
         except TryAgain as error:
             await self._postpone(row, str(error), parked=row.attempts + 1 >= ATTEMPTS_MAX)
-            return
         except Exception as error:
             log.exception("effect_failed", id=row.id, type=row.type, subject=row.subject)
             await self._postpone(row, f"{type(error).__name__}: {error}", parked=True)
-            return
-        task = Task(
-            message=answer,
-            id=f"effect:{row.id}",
-            correlation_id=meta.correlation,
-            traceparent=meta.trace,
-            effect=row.id,
-        )
-        try:
-            [result] = await self._writer.submit(Unit([task]))
-        except (Unavailable, Overloaded) as error:
-            # The lease runs out and the effect is performed again: its id makes that harmless.
-            log.warning("effect_answer_waits", id=row.id, error=str(error))
-            return
-        if isinstance(result, Exception):
-            await self._postpone(row, f"answer not accepted: {result}", parked=True)
+        finally:
+            self._running.pop(row.id, None)
+
+    async def _settle(self) -> None:
+        """Hand answers to the writer; those that came while it was busy share a transaction."""
+        while True:
+            await self._answered.wait()
+            self._answered.clear()
+            answers, self._answers = self._answers, []
+            tasks = [_task(row, answer) for row, answer in answers]
+            try:
+                results = await self._writer.submit(Unit(tasks))
+            except (Unavailable, Overloaded) as error:
+                # The leases run out and the effects are performed again: their ids make that harmless.
+                log.warning("effect_answers_wait", effects=len(tasks), error=str(error))
+                await asyncio.sleep(POLL_SECONDS)
+                continue
+            for (row, _), result in zip(answers, results, strict=True):
+                if isinstance(result, Exception):
+                    await self._postpone(row, f"answer not accepted: {result}", parked=True)
 
     async def _postpone(self, row: EffectRow, error: str, *, parked: bool) -> None:
         next_at = utc_now() + timedelta(seconds=retry_after(row.attempts))
@@ -148,9 +147,21 @@ class Effects:
         """Slow calls keep their lease, so that no second process makes them at the same time."""
         while True:
             await asyncio.sleep(LEASE.total_seconds() / 3)
-            ids = list(self._running)
+            ids = [*self._running, *(row.id for row in self._fresh)]
             if ids:
                 try:
                     await self._store.renew_leases(ids, utc_now() + LEASE)
                 except Unavailable as error:
                     log.warning("leases_not_renewed", error=str(error))
+
+
+def _task(row: EffectRow, answer: Command) -> Task:
+    """The task of an answer; it claims the effect, so that a second answer does nothing."""
+    meta = msgspec.json.decode(row.meta, type=Meta)
+    return Task(
+        message=answer,
+        id=f"effect:{row.id}",
+        correlation_id=meta.correlation,
+        traceparent=meta.trace,
+        effect=row.id,
+    )

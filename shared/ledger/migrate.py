@@ -42,7 +42,7 @@ def migrate(dsn: str, service_dir: Path | None) -> list[str]:
         connection.execute("select pg_advisory_xact_lock(7305031)")
         connection.execute(_TABLE)
         rows = connection.execute("select name, sha256 from migrations").fetchall()
-        done = {name: digest for name, digest in rows}
+        done = dict(rows)
         for name, sql in migration_files(service_dir):
             digest = hashlib.sha256(sql.encode()).hexdigest()
             if name in done:
@@ -62,17 +62,15 @@ def migrate(dsn: str, service_dir: Path | None) -> list[str]:
 def main() -> int:
     """Command line; see the module's docstring."""
     if len(sys.argv) != 2 or "OMS_DATABASE" not in os.environ:
-        print(
-            "usage: OMS_DATABASE=postgresql://… python -m shared.ledger.migrate SERVICE",
-            file=sys.stderr,
+        sys.stderr.write(
+            "usage: OMS_DATABASE=postgresql://… python -m shared.ledger.migrate SERVICE\n"
         )
         return 2
     service_dir = Path(__file__).parents[2] / "services" / sys.argv[1]
     if not service_dir.is_dir():
-        print(f"no service {sys.argv[1]!r}: {service_dir} does not exist", file=sys.stderr)
+        sys.stderr.write(f"no service {sys.argv[1]!r}: {service_dir} does not exist\n")
         return 2
-    for name in migrate(os.environ["OMS_DATABASE"], service_dir):
-        print(name)
+    sys.stdout.writelines(f"{name}\n" for name in migrate(os.environ["OMS_DATABASE"], service_dir))
     return 0
 
 

@@ -3,15 +3,20 @@
 from typing import Any, Protocol
 
 from shared.events import BadEnvelope, BadPayload, UnknownType, read_headers
-from shared.ledger.store import ParkedRow, Store
+from shared.ledger.store import ParkedRow, Record
 from shared.ledger.table import Table
-from shared.ledger.work import Task, unpack_headers
-from shared.ledger.writer import Writer
+from shared.ledger.work import Outcome, Task, unpack_headers
 
 PAGE = 100
 
 
-class ParkingStore(Store, Protocol):
+class Handles(Protocol):
+    """What a parked record is given to: the writer, or a projector."""
+
+    async def handle(self, task: Task) -> Outcome: ...
+
+
+class ParkingStore(Protocol):
     """A store that can list what is parked."""
 
     async def parked_of(self, topic: str, key: bytes, limit: int) -> list[tuple[int, ParkedRow]]:
@@ -20,7 +25,7 @@ class ParkingStore(Store, Protocol):
 
 
 async def redrive(
-    table: Table, store: ParkingStore, writer: Writer, topic: str, key: bytes
+    table: Table, store: ParkingStore, writer: Handles, topic: str, key: bytes
 ) -> dict[str, Any]:
     """Handle a key's parked records in order until none is left or one fails again.
 
@@ -36,9 +41,10 @@ async def redrive(
     return {"applied": applied, "error": None}
 
 
-async def _apply(table: Table, writer: Writer, id: int, row: ParkedRow) -> str:
+async def _apply(table: Table, writer: Handles, id: int, row: ParkedRow) -> str:
     try:
-        envelope = read_headers(unpack_headers(row.headers))
+        headers = unpack_headers(row.headers)
+        envelope = read_headers(headers)
         message = table.codec.decode(envelope.type, row.value)
     except (BadEnvelope, BadPayload, UnknownType) as error:
         return f"{type(error).__name__}: {error}"
@@ -49,7 +55,9 @@ async def _apply(table: Table, writer: Writer, id: int, row: ParkedRow) -> str:
             correlation_id=envelope.correlation_id,
             actor=envelope.actor,
             traceparent=envelope.traceparent,
-            record=row,
+            causation_id=envelope.causation_id,
+            time=envelope.time,
+            record=Record(row.topic, row.partition, row.offset, row.key, row.value, headers),
             parked_id=id,
         )
     )

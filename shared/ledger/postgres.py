@@ -179,7 +179,6 @@ class PostgresStore:
             max_size=connections_max,
             open=False,
             kwargs={"autocommit": True, "options": "-c timezone=UTC -c jit=off"},
-            check=AsyncConnectionPool.check_connection,
             timeout=5,
         )
 
@@ -227,6 +226,10 @@ class PostgresStore:
             await c.execute(SQL["ensure_checkpoints"], args)
             cursor = await c.cursor(binary=True).execute(SQL["lock_checkpoints"], args)
             return {(r[0], r[1]): Mark(r[2], r[3]) for r in await cursor.fetchall()}
+
+    async def parked_keys(self, topics: Iterable[str]) -> set[tuple[str, bytes]]:
+        sql = "select distinct topic, key from parked where topic = any(%(topics)b::text[])"
+        return {(r[0], r[1]) for r in await self._all(sql, topics=sorted(topics))}
 
     async def sequence(self, limit: int) -> list[FeedRow]:
         async with self.connection() as c, c.pipeline():
@@ -287,7 +290,9 @@ class PostgresStore:
                 {"id": id, "error": error, "next_at": next_at, "parked": parked},
             )
 
-    async def stream(self, stream: str, after: int = 0) -> list[tuple[int, str, datetime, bytes, bytes]]:
+    async def stream(
+        self, stream: str, after: int = 0
+    ) -> list[tuple[int, str, datetime, bytes, bytes]]:
         """A stream's events above a version: version, type, time, meta, data."""
         return await self._all(SQL["read_stream"], stream=stream, after=after)
 

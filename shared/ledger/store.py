@@ -118,6 +118,17 @@ class EffectRow(NamedTuple):
     attempts: int = 0
 
 
+class Record(NamedTuple):
+    """One record of a topic, as a consumer sees it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
 class ParkedRow(NamedTuple):
     """A record put aside. ``headers`` are msgpack; ``sequence`` is -1 for outside producers."""
 
@@ -206,6 +217,10 @@ class Store(Protocol):
 
     async def checkpoints(self, partitions: Iterable[Partition]) -> dict[Partition, Mark]:
         """The stored checkpoints of these partitions; one never seen starts at (0, 0)."""
+        ...
+
+    async def parked_keys(self, topics: Iterable[str]) -> set[tuple[str, bytes]]:
+        """Every key of these topics that has parked records."""
         ...
 
     async def sequence(self, limit: int) -> list[FeedRow]:

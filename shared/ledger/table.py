@@ -57,7 +57,8 @@ def one(
     """A handler that decides about a single stream from its state."""
 
     def with_state(states: States, message: Any, context: Context) -> Items:
-        return decide(states[stream(message)], message, context)
+        (state,) = states.values()
+        return decide(state, message, context)
 
     return Handler(lambda message: (stream(message),), with_state)
 

@@ -8,18 +8,18 @@ from typing import Any
 import msgspec
 
 from shared.events import Envelope, Event, Message, Refused
-from shared.ledger.store import Answer, Mark, ParkedRow, Partition, TimerRef
+from shared.ledger.store import Answer, Mark, ParkedRow, Partition, Record, TimerRef
 
 
 @dataclass(slots=True, eq=False)
 class Task:
     """One message to handle, and what must hold or be settled in the same transaction.
 
-    ``mark`` and ``record`` belong to a message from a topic: how far its handling advances the partition, and the
-    record to park when it cannot be handled. ``message`` is None when the record needs no handling, or cannot be decoded
-    (``error`` says why, and the record is parked). ``causation_id`` and ``time`` are those of the record's envelope.
-    ``effect``, ``timer`` and ``parked_id`` are claimed: when they are gone, somebody else has done this and nothing
-    happens. ``idempotency`` is (scope, key, fingerprint).
+    ``mark`` and ``record`` belong to a message from a topic: how far its handling advances the partition (``chained``
+    when by a producer's position), and the record to park when it cannot be handled. ``message`` is None when the record
+    needs no handling, or cannot be decoded (``error`` says why, and the record is parked). ``causation_id`` and ``time``
+    are those of the record's envelope. ``effect``, ``timer`` and ``parked_id`` are claimed: when they are gone, somebody
+    else has done this and nothing happens. ``idempotency`` is (scope, key, fingerprint).
     """
 
     message: Message | None
@@ -31,7 +31,8 @@ class Task:
     time: datetime | None = None
     partition: Partition | None = None
     mark: Mark | None = None
-    record: ParkedRow | None = None
+    chained: bool = False
+    record: Record | None = None
     error: str = ""
     effect: str | None = None
     timer: TimerRef | None = None
@@ -78,9 +79,20 @@ class Overloaded(Exception):
     """Too much waits to be written: try again later."""
 
 
-def pack_headers(headers: Any) -> bytes:
-    """Record headers as they are kept with a parked record."""
-    return msgspec.msgpack.encode(list(headers))
+def parked_row(task: Task, error: str) -> ParkedRow:
+    """The row that keeps a task's record aside, with its error."""
+    record = task.record
+    assert record is not None
+    return ParkedRow(
+        topic=record.topic,
+        key=record.key,
+        partition=record.partition,
+        offset=record.offset,
+        sequence=task.mark.sequence if task.chained and task.mark else -1,
+        headers=msgspec.msgpack.encode(record.headers),
+        value=record.value,
+        error=error[:2000],
+    )
 
 
 def unpack_headers(data: bytes) -> list[tuple[str, bytes]]:

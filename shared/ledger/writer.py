@@ -26,7 +26,7 @@ from shared.ledger.store import (
     Unwritable,
 )
 from shared.ledger.table import Table
-from shared.ledger.work import IdempotencyMismatch, Outcome, Overloaded, Task, Unit
+from shared.ledger.work import IdempotencyMismatch, Outcome, Overloaded, Task, Unit, parked_row
 
 log = structlog.get_logger()
 
@@ -67,9 +67,15 @@ class Writer:
         self._clock = clock
         self._on_commit = on_commit
         self.on_effects: Callable[[list[EffectRow]], None] = lambda _: None
+        #: Keys that may be parked: only these are looked up. Filled when partitions are assigned and by parking.
+        self.suspects: set[tuple[str, bytes]] = set()
         self._queue: deque[Waiting] = deque()
         self._waiting_tasks = 0
         self._wake = asyncio.Event()
+
+    async def suspect(self, topics: Iterable[str]) -> None:
+        """Learn which keys of these topics are parked; to be called when partitions were assigned."""
+        self.suspects |= await self._store.parked_keys(topics)
 
     async def submit(self, unit: Unit) -> list[Result]:
         """Handle the unit's tasks in order and return, once durable, an outcome or an error for each.
@@ -162,7 +168,7 @@ class Writer:
                     results += await self._commit_alone(single, future)
                     if task.partition is not None and task.mark is not None:
                         expected[task.partition] = task.mark
-            except Exception as failed:
+            except Exception as failed:  # noqa: BLE001 - handed to the caller
                 if not future.done():
                     future.set_exception(failed)
                 continue
@@ -188,13 +194,14 @@ class Writer:
 
     async def _transact(self, units: list[Unit], poison: dict[int, str]) -> list[list[Result]]:
         async with self._store.transaction() as tx:
-            found = await tx.read(wanted(self._table, units))
+            found = await tx.read(wanted(self._table, units, self.suspects, poison))
             _check_fences(units, found)
             states = await self._states(tx, found)
             batch = Batch(self._table, found, states, self._clock(), self._partitions)
             settle = _Settlement(self._table, batch, found, poison)
             results = [[settle.settle(task) for task in unit.tasks] for unit in units]
             writes = batch.finish()
+            self.suspects |= {(row.topic, row.key) for row in writes.parked}
             await tx.write(writes)
         if writes.rows:
             self._on_commit()
@@ -296,7 +303,7 @@ class _Settlement:
         """Put the record aside. One that is already parked stays where it is, in its order."""
         assert task.record is not None
         if task.parked_id is None:
-            self._batch.writes.parked.append(task.record._replace(error=error[:2000]))
+            self._batch.writes.parked.append(parked_row(task, error))
             self._parked_keys.add((task.record.topic, task.record.key))
         return Outcome(parked=error)
 

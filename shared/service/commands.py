@@ -10,8 +10,8 @@ from shared.ledger.store import Answer, Unavailable, Unwritable
 from shared.ledger.work import IdempotencyMismatch, Outcome, Overloaded, Task
 from shared.ledger.writer import Writer
 from shared.service.hot import Reply
-from shared.service.ids import new_id
 from shared.service.idempotency import IdempotencyKey, mismatch
+from shared.service.ids import new_id
 from shared.service.problems import Problem
 from shared.service.security import Principal
 from shared.service.telemetry import current

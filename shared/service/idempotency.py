@@ -77,7 +77,7 @@ def identify(
 
 async def idempotency(
     request: Request,
-    documented: Annotated[str | None, Header(alias="Idempotency-Key")] = None,  # noqa: ARG001
+    documented: Annotated[str | None, Header(alias="Idempotency-Key")] = None,
 ) -> IdempotencyKey:
     """FastAPI dependency: `Annotated[IdempotencyKey, Depends(idempotency)]` after require(…).
 

@@ -36,6 +36,7 @@ class Exit(IntEnum):
     SETTINGS = 2
     PORT_TAKEN = 69
     WEDGED = 70
+    FORCED = 130
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ async def serve(settings: S, compose: Compose[S]) -> int:
     try:
         return await main
     except asyncio.CancelledError:
-        log.warning("service.stopped_while_starting")
-        return Exit.OK
+        log.warning("service.stopped_at_once", reason="a second signal came while draining")
+        return Exit.FORCED
     finally:
         guard.cancel()
         listener.close()
@@ -179,6 +180,8 @@ class Process:
         # What lives this long is not garbage; not scanning it again keeps pauses short.
         gc.collect()
         gc.freeze()
+        # A batch makes thousands of short-lived structs without cycles; scanning them is waste.
+        gc.set_threshold(50_000, 20, 50)
         log.info("service.started", host=host, port=port)
         status = await self._wait(serving, watching, monitor)
         self.guard.exit_after(self.settings.drain_s + 0.7)
@@ -186,6 +189,9 @@ class Process:
         await self._drain(server, serving)
         watching.cancel()
         await asyncio.wait((watching,))
+        # A task that failed while it stopped may have left work unflushed: not a clean exit.
+        if status == Exit.OK and any(h.state is State.FAILED for _, h, _ in self.running):
+            return Exit.TASK_CRASHED
         return status
 
     async def _wait(

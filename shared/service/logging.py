@@ -80,11 +80,16 @@ def configure(
         event["service"] = service
         return event
 
+    def drop_colour(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        event.pop("color_message", None)  # uvicorn's message once more, for terminals
+        return event
+
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         add_service,
+        drop_colour,
         add_trace,
         mask_private,
     ]

@@ -9,8 +9,8 @@ import msgspec
 from fastapi import APIRouter, Depends, Query
 
 from shared.events.envelope import rfc3339
-from shared.ledger.store import FeedRow, Meta
 from shared.ledger.parking import redrive
+from shared.ledger.store import FeedRow, Meta
 from shared.service.fields import Input
 from shared.service.http import router
 from shared.service.problems import Problem

@@ -62,7 +62,7 @@ async def compose(
     effects = Effects(store, writer, performers or {})
     writer.on_effects = effects.take
     consumer = ConsumerRuntime(
-        table, store, writer, healer, lambda: _consumer(settings.kafka, table)
+        table, store, writer, healer, lambda: _consumer(settings.kafka, table), writer.suspect
     )
     runtime = Runtime(table, store, writer, consumer, relay)
     app = create_app(
@@ -138,7 +138,7 @@ async def _until_stopped(handle: Handle, work: Coroutine[Any, Any, None]) -> Non
 def _measure(app: ServiceApp, runtime: Runtime) -> None:
     """Metrics of the stream side, read when scraped."""
     counters = runtime.consumer.counters
-    for name in ("handled", "duplicates", "gaps", "healed", "parked", "stopped"):
+    for name in ("handled", "duplicates", "gaps", "healed", "parked", "stopped", "rewound"):
         gauge = Gauge(
             f"oms_consumer_{name}",
             f"Records {name} by the consumer since start",

@@ -1,7 +1,7 @@
 """Kafka through aiokafka, with the settings and the defences that its known faults ask for."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
@@ -76,24 +76,26 @@ class _Moved(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self) -> None:
         self.moved = True
 
-    def on_partitions_revoked(self, revoked: Any) -> None:
+    def on_partitions_revoked(self, revoked: Any) -> None:  # noqa: ARG002 - the client's interface
         self.moved = True
 
-    def on_partitions_assigned(self, assigned: Any) -> None:
+    def on_partitions_assigned(self, assigned: Any) -> None:  # noqa: ARG002 - the client's interface
         self.moved = True
 
 
 class KafkaConsumer:
     """A member of a consumer group. Offsets come from the caller's checkpoints, not from the broker."""
 
-    def __init__(self, bootstrap: str, group: str, topics: Iterable[str]) -> None:
+    def __init__(
+        self, bootstrap: str, group: str, topics: Iterable[str], *, records_max: int = 1000
+    ) -> None:
         self._topics = list(topics)
         self._client = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            max_poll_records=1000,
+            max_poll_records=records_max,
             session_timeout_ms=45_000,
             heartbeat_interval_ms=3_000,
             max_poll_interval_ms=300_000,
@@ -102,6 +104,7 @@ class KafkaConsumer:
         )
         self._listener = _Moved()
         self._assigned: frozenset[Partition] = frozenset()
+        self._generation = 0
 
     async def start(self) -> None:
         """Join the group. Raises `BrokerLost`."""
@@ -129,6 +132,7 @@ class KafkaConsumer:
             # What was fetched may start at offsets that are not ours: drop it, the caller seeks first.
             self._listener.moved = False
             self._assigned = now
+            self._generation += 1
             return {}
         return {
             (tp.topic, tp.partition): [
@@ -143,11 +147,24 @@ class KafkaConsumer:
     def assigned(self) -> frozenset[Partition]:
         return self._assigned
 
+    def generation(self) -> int:
+        return self._generation
+
     def seek(self, partition: Partition, offset: int) -> None:
+        self._unless_moved(lambda tp: self._client.seek(tp, offset), partition)
+
+    def pause(self, partition: Partition) -> None:
+        self._unless_moved(self._client.pause, partition)
+
+    def resume(self, partition: Partition) -> None:
+        self._unless_moved(self._client.resume, partition)
+
+    def _unless_moved(self, act: Callable[[TopicPartition], None], partition: Partition) -> None:
+        """A partition that has moved meanwhile is nothing to act on: the next poll tells of it."""
         try:
-            self._client.seek(TopicPartition(*partition), offset)
+            act(TopicPartition(*partition))
         except IllegalStateError:
-            log.info("seek_after_rebalance", partition=partition)
+            log.info("partition_has_moved", partition=partition)
 
     async def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         try:

@@ -3,20 +3,9 @@
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-from shared.ledger.store import Partition
+from shared.ledger.store import Partition, Record
 
 Headers = list[tuple[str, bytes]]
-
-
-class Record(NamedTuple):
-    """One record as a consumer sees it."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes
-    value: bytes
-    headers: Headers
 
 
 class Outgoing(NamedTuple):
@@ -25,6 +14,9 @@ class Outgoing(NamedTuple):
     key: bytes
     value: bytes
     headers: Headers
+
+
+__all__ = ["BrokerLost", "Consumer", "Headers", "Outgoing", "Partition", "Producer", "Record"]
 
 
 class BrokerLost(Exception):
@@ -50,6 +42,19 @@ class Consumer(Protocol):
 
     def assigned(self) -> frozenset[Partition]:
         """The partitions that are assigned now. Changes only inside `poll`."""
+        ...
+
+    def generation(self) -> int:
+        """Grows whenever the group gave out partitions, the same ones too: positions are then the broker's, and must be
+        sought. Changes only inside `poll`, which then returns nothing."""
+        ...
+
+    def pause(self, partition: Partition) -> None:
+        """Return no records of a partition until `resume`; a new generation ends it."""
+        ...
+
+    def resume(self, partition: Partition) -> None:
+        """Return records of a paused partition again."""
         ...
 
     def seek(self, partition: Partition, offset: int) -> None:

@@ -16,6 +16,9 @@ log = structlog.get_logger()
 ROWS_MAX = 2000
 IDLE_SECONDS = 0.5
 RETRY_SECONDS = 1.0
+#: Under load a larger batch is worth a short wait.
+BUSY_ROWS = 128
+BUSY_PAUSE_SECONDS = 0.01
 #: Batches between two writes of the cursor. After a crash at most these are published again, as duplicates.
 CURSOR_EVERY = 8
 
@@ -89,6 +92,8 @@ class Relay:
                 await self._publish(producer, rows)
                 self.published = rows[-1].position
                 batches += 1
+            if len(rows) >= BUSY_ROWS:
+                await asyncio.sleep(BUSY_PAUSE_SECONDS)
             if self.published > marked and (not rows or batches % CURSOR_EVERY == 0):
                 await self._store.mark_published(self.published)
                 marked = self.published

@@ -1,5 +1,7 @@
 """Packing, and each package's way out: packed, released, shipped, delivered."""
 
+from datetime import UTC, timedelta
+
 from services.fulfillment.domain.refusals import (
     bad_quantities,
     beyond,
@@ -27,6 +29,10 @@ from shared.events.fulfillment import (
     ShipPackage,
     Shipped,
 )
+
+#: What is taken for a carrier's time: earlier is a unit mix-up, later a wrong clock.
+YEAR_MIN = 1970
+CLOCKS_DIFFER_MAX = timedelta(hours=1)
 
 
 def pack(state: Fulfillment, command: PackItems, _: Context) -> Items:
@@ -140,13 +146,22 @@ def confirm_delivery(state: Fulfillment, command: ConfirmDelivery, context: Cont
         case PackageStage.DELIVERED:
             return []
         case PackageStage.SHIPPED:
+            at = command.delivered_at or context.now
+            if at.year < YEAR_MIN or at > context.now + CLOCKS_DIFFER_MAX:
+                return [
+                    Refused(
+                        code="delivered_at",
+                        detail=f"package {command.package_id} cannot have arrived at "
+                        f"{at.isoformat()}: give a time that has passed",
+                    )
+                ]
             return [
                 Delivered(
                     fulfillment_id=command.fulfillment_id,
                     order_id=command.order_id,
                     package_id=command.package_id,
                     lines=package.lines,
-                    delivered_at=command.delivered_at or context.now,
+                    delivered_at=at.astimezone(UTC),
                 )
             ]
     return [

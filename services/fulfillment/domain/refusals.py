@@ -6,7 +6,8 @@ from services.fulfillment.domain.state import Fulfillment, Key, Line, Stage, sta
 from shared.events import LineQuantity, Refused
 from shared.events.fulfillment import FulfillmentCommand
 
-_POSSIBLE = {
+#: What may be done at each stage, in words.
+POSSIBLE = {
     Stage.UNKNOWN: "create it first",
     Stage.OPEN: "start picking it, or cancel it",
     Stage.PICKING: "record a pick, pack what is picked, or cancel it",
@@ -24,7 +25,7 @@ def misaddressed(state: Fulfillment, command: FulfillmentCommand) -> Refused | N
     if stage(state) is Stage.UNKNOWN:
         return Refused(
             code="unknown_fulfillment",
-            detail=f"there is no fulfillment {command.fulfillment_id}: {_POSSIBLE[Stage.UNKNOWN]}",
+            detail=f"there is no fulfillment {command.fulfillment_id}: {POSSIBLE[Stage.UNKNOWN]}",
         )
     if state.order_id != command.order_id:
         return Refused(
@@ -40,7 +41,7 @@ def wrong_state(state: Fulfillment, command: FulfillmentCommand) -> Refused:
     now = stage(state)
     return Refused(
         code="wrong_state",
-        detail=f"fulfillment {command.fulfillment_id} is {now}: {_POSSIBLE[now]}",
+        detail=f"fulfillment {command.fulfillment_id} is {now}: {POSSIBLE[now]}",
     )
 
 

@@ -119,7 +119,7 @@ def _grant(
     levels = {sku: stock.levels for sku, stock in stocks.items()}
     allocations = source(lines, wanted, levels)
     expires_at = context.now + timedelta(seconds=hold_seconds)
-    id, order_id = m.reservation_id, m.order_id  # noqa: A001 - read in three places below
+    id, order_id = m.reservation_id, m.order_id
     items: Items = [
         StockReserved(
             reservation_id=id, order_id=order_id, allocations=allocations, expires_at=expires_at

@@ -43,7 +43,6 @@ from shared.events.inventory import (
     UnitsShipped,
 )
 
-
 _REFUSALS: dict[Status, Literal["unknown", "backordered", "rejected", "released", "expired"]] = {
     "new": "unknown",
     "backordered": "backordered",

@@ -1,4 +1,4 @@
-"""Messages that stay inside the order service: what effects ask of the payment provider, what it answered, deadlines."""
+"""Messages that stay inside the order service: what effects ask of the provider, what it answered, deadlines."""
 
 from typing import Literal
 

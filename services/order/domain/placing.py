@@ -77,8 +77,9 @@ def problems(command: PlaceOrder) -> list[str]:
     if len(command.lines) > LINES_MAX:
         found.append(f"lines: at most {LINES_MAX}, got {len(command.lines)}")
         return found
-    ids = Counter(line.line_id for line in command.lines)
-    found += [f"lines: line_id {id!r} stands {n} times" for id, n in ids.items() if n > 1]
+    if len({line.line_id for line in command.lines}) < len(command.lines):
+        ids = Counter(line.line_id for line in command.lines)
+        found += [f"lines: line_id {id!r} stands {n} times" for id, n in ids.items() if n > 1]
     for n, line in enumerate(command.lines):
         found += [f"lines/{n}/{problem}" for problem in _line_problems(line)]
     for n, charge in enumerate(command.charges):

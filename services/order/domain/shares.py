@@ -1,7 +1,8 @@
 """Money by the unit: what each unit of an order costs, and what it gives back, exact to the minor unit.
 
-An order's charges are spread over its lines once, at sale, by largest remainder; a line's amount is spread over its units
-by running totals. Captures by package and refunds by unit therefore always add up to the whole, whatever the split.
+An order's charges are spread over its lines once, at sale, by largest remainder; a line's amount is spread over its
+units by running totals. Captures by package and refunds by unit therefore always add up to the whole, whatever the
+split.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ def spread(amount: int, weights: Sequence[int]) -> list[int]:
 
 
 def units(amount: int, quantity: int, before: int, count: int) -> int:
-    """What ``count`` units cost, of ``quantity`` that cost ``amount`` together, when ``before`` were counted already."""
+    """What ``count`` units cost, of ``quantity`` that cost ``amount`` together, after the first ``before``."""
     return amount * (before + count) // quantity - amount * before // quantity
 
 

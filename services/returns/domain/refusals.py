@@ -3,7 +3,8 @@
 from services.returns.domain.state import Return, Stage
 from shared.events import Refused
 
-_POSSIBLE = {
+#: What may be done at each stage, in words.
+POSSIBLE = {
     Stage.UNKNOWN: "request it first",
     Stage.REQUESTED: "approve, decline or cancel it",
     Stage.APPROVED: "receive it, or cancel it",
@@ -21,7 +22,7 @@ def misaddressed(state: Return, return_id: str, order_id: str) -> Refused | None
     if state.stage is Stage.UNKNOWN:
         return Refused(
             code="unknown_return",
-            detail=f"there is no return {return_id}: {_POSSIBLE[Stage.UNKNOWN]}",
+            detail=f"there is no return {return_id}: {POSSIBLE[Stage.UNKNOWN]}",
         )
     if state.order_id != order_id:
         return Refused(
@@ -36,5 +37,5 @@ def wrong_state(state: Return, return_id: str) -> Refused:
     """The command is not for this stage."""
     return Refused(
         code="wrong_state",
-        detail=f"return {return_id} is {state.stage}: {_POSSIBLE[state.stage]}",
+        detail=f"return {return_id} is {state.stage}: {POSSIBLE[state.stage]}",
     )

@@ -1,8 +1,8 @@
 """Stock per SKU and location, as movements to add up.
 
-Movements of a SKU arrive on several partitions (stock is keyed by SKU, reservations by order). Sums do not depend on the
-order of their terms, so the figures are right whenever all that was published has been read.
-"""
+Movements of a SKU arrive on several partitions (stock is keyed by SKU, reservations by order). Sums
+do not depend on the order of their terms, so the figures are right whenever all that was published
+has been read."""
 
 from typing import NamedTuple
 
@@ -43,6 +43,8 @@ def _each(
     allocations: tuple[Allocation, ...], *, on_hand: int = 0, reserved: int = 0, allocated: int = 0
 ) -> list[Movement]:
     return [
-        Movement(a.sku, a.location, on_hand * a.quantity, reserved * a.quantity, allocated * a.quantity)
+        Movement(
+            a.sku, a.location, on_hand * a.quantity, reserved * a.quantity, allocated * a.quantity
+        )
         for a in allocations
     ]

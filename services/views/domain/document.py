@@ -1,9 +1,9 @@
 """The stored document of one order: one part for each service that speaks about it.
 
-The topics of the services have no common order, so a document must not depend on how their records interleave, or a rebuild
-would differ from what was built live. Each part therefore folds the events of one topic only, in that topic's order, and
-never looks at another part; they are put together when the document is shown (`services.views.domain.view`).
-"""
+The topics of the services have no common order, so a document must not depend on how their records
+interleave, or a rebuild would differ from what was built live. Each part therefore folds the events
+of one topic only, in that topic's order, and never looks at another part; they are put together
+when the document is shown (`services.views.domain.view`)."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -19,13 +19,14 @@ from services.views.domain.stock_part import StockPart
 from services.views.domain.units import Part
 from shared.events import Event
 
-#: Raise when a part's shape or a fold changes: the service then builds a new version of its tables beside the old one.
+#: Raise when a part's shape or a fold changes: the service then builds a new version of its tables
+#: beside the old one.
 SHAPE = 1
 
 
 class Document(Part, frozen=True, array_like=True, kw_only=True):
-    """Everything known of one order. ``version`` counts the events folded into it; ``updated_at`` is the latest recorded
-    time among them."""
+    """Everything known of one order. ``version`` counts the events folded into it; ``updated_at``
+    is the latest recorded time among them."""
 
     order_id: str
     version: int = 0

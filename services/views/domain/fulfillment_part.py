@@ -1,4 +1,5 @@
-"""What the warehouses told about one order: its fulfillments and parcels, folded from ``oms.fulfillment.events``."""
+"""What the warehouses told about one order: its fulfillments and parcels, folded from
+``oms.fulfillment.events``."""
 
 from datetime import datetime
 from typing import Any

@@ -1,8 +1,8 @@
 """What the order service told: the order's own story, folded from ``oms.order.events``.
 
-Every unit of a line is in exactly one quantity, at every event: open, reserved, backordered, packed, shipped, delivered or
-cancelled. Units only move between them, so they always add up to what was ordered.
-"""
+Every unit of a line is in exactly one quantity, at every event: open, reserved, backordered,
+packed, shipped, delivered or cancelled. Units only move between them, so they always add up to what
+was ordered."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -20,7 +20,8 @@ ODDITIES_MAX = 20
 
 
 class Line(Part, frozen=True, array_like=True, kw_only=True):
-    """One order line. ``total`` is minor units; ``paid`` counts units whose package was captured."""
+    """One order line. ``total`` is minor units; ``paid`` counts units whose package was
+    captured."""
 
     line_id: str
     sku: str
@@ -40,7 +41,8 @@ class Line(Part, frozen=True, array_like=True, kw_only=True):
 
 
 class Package(Part, frozen=True, array_like=True, kw_only=True):
-    """One package as the order knows it. ``capture`` is what its units cost, ``captured`` what was taken (minor units)."""
+    """One package as the order knows it. ``capture`` is what its units cost, ``captured`` what was
+    taken (minor units)."""
 
     package_id: str
     fulfillment_id: str = ""
@@ -143,20 +145,24 @@ def _hold(id: str) -> Hold:
 def _move(part: OrderPart, moved: Iterable[Any], target: str, *sources: str) -> OrderPart:
     """Move units of each named line into ``target``, from the first of ``sources`` that have them.
 
-    A view must show what it was told, also when that does not add up: units that no source has stay where they are, and
-    the difference is noted for people to see.
-    """
+    A view must show what it was told, also when that does not add up: units that no source has stay
+    where they are, and the difference is noted for people to see."""
     wanted = per_line(moved)
     lines: list[Line] = []
     odd: list[str] = []
     for line in part.lines:
-        left = wanted.pop(line.line_id, 0)
-        if left:
-            line, left = _take(line, left, target, sources)
+        units_here = wanted.pop(line.line_id, 0)
+        if not units_here:
+            lines.append(line)
+            continue
+        changed, left = _take(line, units_here, target, sources)
+        lines.append(changed)
         if left:
             odd.append(f"{left} more of {line.sku} {target} than were left of line {line.line_id}")
-        lines.append(line)
-    odd += [f"{n} units {target} of line {id}, which the order does not have" for id, n in wanted.items()]
+    odd += [
+        f"{n} units {target} of line {id}, which the order does not have"
+        for id, n in wanted.items()
+    ]
     return replace(part, lines=tuple(lines), oddities=(*part.oddities, *odd)[:ODDITIES_MAX])
 
 
@@ -289,9 +295,7 @@ def _captured(part: OrderPart, e: o.PaymentCaptured, at: datetime) -> OrderPart:
 def _capture_refused(part: OrderPart, e: o.CaptureRefused, at: datetime) -> OrderPart:
     if not e.package_id:
         return part
-    return replace(
-        part, packages=change(part.packages, e.package_id, _package, refusal=e.reason)
-    )
+    return replace(part, packages=change(part.packages, e.package_id, _package, refusal=e.reason))
 
 
 def _shipped(part: OrderPart, e: o.OrderShipped, at: datetime) -> OrderPart:
@@ -323,9 +327,7 @@ def _completed(part: OrderPart, e: o.OrderCompleted, at: datetime) -> OrderPart:
     return replace(part, status="completed", ended_at=at, cancelling="")
 
 
-def _cancellation_requested(
-    part: OrderPart, e: o.CancellationRequested, at: datetime
-) -> OrderPart:
+def _cancellation_requested(part: OrderPart, e: o.CancellationRequested, at: datetime) -> OrderPart:
     return replace(part, cancelling=e.reason or "requested")
 
 
@@ -350,9 +352,7 @@ def _reservation_returned(part: OrderPart, e: o.ReservationReturned, at: datetim
 def _voided(part: OrderPart, e: o.PaymentVoided, at: datetime) -> OrderPart:
     payment = find(part.payments, e.payment_id) or _payment(e.payment_id)
     given_up = payment.authorised - payment.captured
-    return replace(
-        part, payments=change(part.payments, e.payment_id, _payment, voided=given_up)
-    )
+    return replace(part, payments=change(part.payments, e.payment_id, _payment, voided=given_up))
 
 
 def _cancelled(part: OrderPart, e: o.OrderCancelled, at: datetime) -> OrderPart:
@@ -414,9 +414,7 @@ def _hold_placed(part: OrderPart, e: o.HoldPlaced, at: datetime) -> OrderPart:
 
 
 def _hold_released(part: OrderPart, e: o.HoldReleased, at: datetime) -> OrderPart:
-    holds = change(
-        part.holds, e.hold_id, _hold, released_at=at, released_by=e.actor, note=e.note
-    )
+    holds = change(part.holds, e.hold_id, _hold, released_at=at, released_by=e.actor, note=e.note)
     return replace(part, holds=holds)
 
 

@@ -1,5 +1,5 @@
-"""What came back of one order, folded from ``oms.returns.events``; and what the customer was told, from
-``oms.notifications.events``."""
+"""What came back of one order, folded from ``oms.returns.events``; and what the customer was told,
+from ``oms.notifications.events``."""
 
 from datetime import datetime
 from typing import Any
@@ -148,7 +148,9 @@ def _notify(part: NoticesPart, e: n.NotificationRequested, at: datetime) -> Noti
 
 
 def _sent(part: NoticesPart, e: n.NotificationSent, at: datetime) -> NoticesPart:
-    return NoticesPart(notices=change(part.notices, e.notification_id, _notice, state="sent", at=at))
+    return NoticesPart(
+        notices=change(part.notices, e.notification_id, _notice, state="sent", at=at)
+    )
 
 
 def _failed(part: NoticesPart, e: n.NotificationFailed, at: datetime) -> NoticesPart:

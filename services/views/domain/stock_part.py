@@ -22,7 +22,8 @@ class Promised(Part, frozen=True, array_like=True, kw_only=True):
 
 
 class Reservation(Part, frozen=True, array_like=True, kw_only=True):
-    """One attempt to promise stock. ``promised`` is what it still holds; ``missing`` what was short or is waited for."""
+    """One attempt to promise stock. ``promised`` is what it still holds; ``missing`` what was short
+    or is waited for."""
 
     reservation_id: str
     state: str = "requested"
@@ -73,7 +74,13 @@ def _with(part: StockPart, id: str, **changes: Any) -> StockPart:
 def _reserved(part: StockPart, e: i.StockReserved, at: datetime) -> StockPart:
     promised = _promised(e.allocations)
     return _with(
-        part, e.reservation_id, state="held", promised=promised, missing=(), expires_at=e.expires_at, at=at
+        part,
+        e.reservation_id,
+        state="held",
+        promised=promised,
+        missing=(),
+        expires_at=e.expires_at,
+        at=at,
     )
 
 
@@ -124,12 +131,17 @@ def _expired(part: StockPart, e: i.ReservationExpired, at: datetime) -> StockPar
     return _with(part, e.reservation_id, state="expired", promised=(), expires_at=None, at=at)
 
 
+def _commit_refused(part: StockPart, e: i.CommitRefused, at: datetime) -> StockPart:
+    return _with(part, e.reservation_id, reason=f"commit refused: {e.reason}", at=at)
+
+
 #: How each event of a reservation changes the part.
 FOLDS: dict[type, Any] = {
     i.StockReserved: _reserved,
     i.StockBackordered: _backordered,
     i.ReservationRejected: _rejected,
     i.ReservationCommitted: _committed,
+    i.CommitRefused: _commit_refused,
     i.ReservationConsumed: _consumed,
     i.ReservationReleased: _released,
     i.ReservationExpired: _expired,

@@ -1,4 +1,5 @@
-"""Small tools of the parts: rows by id in a tuple, and units of a line that move between quantities."""
+"""Small tools of the parts: rows by id in a tuple, and units of a line that move between
+quantities."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
@@ -40,11 +41,14 @@ def per_line(lines: Iterable[Any]) -> dict[str, int]:
     return out
 
 
-def change(items: tuple[T, ...], key: str, make: Callable[[str], T], **changes: Any) -> tuple[T, ...]:
-    """The rows, with the one whose first field is ``key`` changed; ``make(key)`` where there is none yet.
+def change(
+    items: tuple[T, ...], key: str, make: Callable[[str], T], **changes: Any
+) -> tuple[T, ...]:
+    """The rows, with the one whose first field is ``key`` changed; ``make(key)`` where there is
+    none yet.
 
-    A row can be missing only when its first event is still parked: what follows is kept all the same.
-    """
+    A row can be missing only when its first event is still parked: what follows is kept all the
+    same."""
     field = items[0].__struct_fields__[0] if items else None
     for i, item in enumerate(items):
         if getattr(item, field or "") == key:

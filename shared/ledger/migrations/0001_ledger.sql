@@ -22,9 +22,9 @@ create table messages (
     key       text not null,
     at        timestamptz not null,
     meta      bytea not null,
-    data      bytea not null,
-    unique (stream, version)
+    data      bytea not null
 );
+create unique index messages_stream on messages (stream, version) where version is not null;
 
 -- Ids of messages that wait for a position. Filled with the message, emptied by the sequencer.
 create table outbox (id bigint primary key);
@@ -33,7 +33,7 @@ create table outbox (id bigint primary key);
 -- `previous` is the position before this one on the same topic and partition.
 create table feed (
     position   bigint primary key,
-    message_id bigint not null unique,
+    message_id bigint not null,
     previous   bigint not null
 );
 

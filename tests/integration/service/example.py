@@ -100,6 +100,8 @@ async def compose(settings: ExampleSettings) -> AsyncIterator[Service]:
         await handle.stopping.wait()
         if FAULT == "block_stopping":
             time.sleep(60)  # noqa: ASYNC251 - nothing in the loop can end this
+        if FAULT == "fail_stopping":
+            raise RuntimeError("could not flush")
         ended.append("consumer")
 
     async def relay(handle: Handle) -> None:

@@ -191,6 +191,24 @@ async def test_a_task_that_ignores_stop_is_cancelled(start: Start) -> None:
         assert "closed after relay" in service.text
 
 
+async def test_a_task_that_fails_while_stopping_is_told(start: Start) -> None:
+    async with start("fail_stopping") as service:
+        service.process.send_signal(signal.SIGTERM)
+        assert await service.exit() == 1
+        assert (await service.event("task.stop_failed"))["reason"] == "could not flush"
+        assert "closed after relay" in service.text
+
+
+async def test_a_second_signal_stops_at_once(start: Start) -> None:
+    async with start("ignore_stop", OMS_DRAIN_S="60") as service:
+        begun = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        await service.event("service.signal")
+        service.process.send_signal(signal.SIGTERM)
+        assert await service.exit() == 130
+        assert time.monotonic() - begun < 5
+
+
 async def test_a_blocked_loop_cannot_outlive_the_drain_time(start: Start) -> None:
     async with start("block_stopping", OMS_DRAIN_S="2") as service:
         begun = time.monotonic()

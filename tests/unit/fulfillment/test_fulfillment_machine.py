@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from services.fulfillment.domain.state import Stage, stage
+from services.fulfillment.domain.state import PackageStage, Stage, stage
 from services.fulfillment.handlers import table
 from shared.events import Address, Event, LineQuantity, Refused, decode, encode
 from shared.events.fulfillment import (
@@ -49,7 +49,11 @@ lines = st.lists(
     ),
     max_size=3,
 ).map(tuple)
-packages = st.sampled_from(["f.p1", "f.p2", "f.p3", "p"])
+packages = st.sampled_from(["f.p1", "f.p2", "f.p3"])
+
+
+def line(line_id: str, quantity: int) -> LineQuantity:
+    return LineQuantity(line_id=line_id, sku=line_id.upper(), quantity=quantity)
 
 
 def count(events: list[Any]) -> Counter[tuple[str, str]]:
@@ -91,15 +95,14 @@ class FulfillmentMachine(RuleBasedStateMachine):
         created=st.integers(0, 9),
     )
     def open(self, location: str, quantities: list[int], created: int) -> None:
-        ordered = tuple(
-            LineQuantity(line_id=x, sku=x.upper(), quantity=n)
-            for x, n in zip("ab", quantities, strict=False)
-        )
+        ordered = tuple(line(x, n) for x, n in zip("ab", quantities, strict=False))
         self.create = CreateFulfillment(
             **IDS, location=location, lines=ordered, ship_to=Address(name="Ada")
         )
         if created:
             self.send(self.create)
+        if created > 2:
+            self.send(StartPicking(**IDS, picker="pat"))
 
     @rule()
     def create_late(self) -> None:
@@ -114,13 +117,12 @@ class FulfillmentMachine(RuleBasedStateMachine):
         command = RecordPick(**IDS, lines=picked, final=final, pick_id=pick_id)
         self.send(command, repeatable=bool(pick_id))
 
-    @rule(final=st.booleans())
-    def pick_what_is_open(self, final: bool) -> None:
+    @rule(final=st.booleans(), more=st.integers(0, 3), each=st.integers(1, 2))
+    def pick_about_what_is_open(self, final: bool, more: int, each: int) -> None:
+        """Some of it, all of it, or a unit more."""
         state = self.scenario.state(STREAM)
         found = tuple(
-            LineQuantity(line_id=x.line_id, sku=x.sku, quantity=(x.open + 1) // 2)
-            for x in state.lines
-            if x.open
+            line(x.line_id, x.open // each + (more == 3)) for x in state.lines if x.open // each
         )
         self.send(RecordPick(**IDS, lines=found, final=final), repeatable=False)
 
@@ -128,12 +130,13 @@ class FulfillmentMachine(RuleBasedStateMachine):
     def pack(self, package_id: str, content: tuple[LineQuantity, ...]) -> None:
         self.send(PackItems(**IDS, package_id=package_id, lines=content))
 
-    @rule(package_id=packages)
-    def pack_what_is_loose(self, package_id: str) -> None:
+    @rule(package_id=packages, more=st.integers(0, 3), each=st.integers(1, 2))
+    def pack_about_what_is_loose(self, package_id: str, more: int, each: int) -> None:
+        """Some of it, all of it, or a unit more."""
         loose = tuple(
-            LineQuantity(line_id=x.line_id, sku=x.sku, quantity=(x.loose + 1) // 2)
+            line(x.line_id, x.loose // each + (more == 3))
             for x in self.scenario.state(STREAM).lines
-            if x.loose
+            if x.loose // each
         )
         self.send(PackItems(**IDS, package_id=package_id, lines=loose))
 
@@ -144,6 +147,20 @@ class FulfillmentMachine(RuleBasedStateMachine):
     @rule(package_id=packages, number=st.sampled_from(["T1", "T2"]))
     def ship(self, package_id: str, number: str) -> None:
         self.send(ShipPackage(**IDS, package_id=package_id, carrier="dpd", tracking_number=number))
+
+    @rule(package_id=packages)
+    def move_on(self, package_id: str) -> None:
+        """Whatever comes next for a package."""
+        package = self.scenario.state(STREAM).packages.get(package_id)
+        if package is None:
+            return
+        match package.stage:
+            case PackageStage.PACKED:
+                self.release(package_id)
+            case PackageStage.RELEASED:
+                self.ship(package_id, "T1")
+            case _:
+                self.deliver(package_id)
 
     @rule(package_id=packages)
     def deliver(self, package_id: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -148,6 +148,28 @@ def test_the_carriers_time_of_delivery_counts() -> None:
     scenario = given(TABLE, *READY, packed(P1, a=3), released(P1), shipped(P1, a=3))
     scenario.when(ConfirmDelivery(**IDS, package_id=P1, delivered_at=at))
     scenario.then(Delivered(**IDS, package_id=P1, lines=units(a=3), delivered_at=at))
+
+
+def test_the_time_of_delivery_is_kept_in_utc() -> None:
+    at = datetime(2026, 1, 5, 11, 30, tzinfo=timezone(timedelta(hours=2)))
+    scenario = given(TABLE, *READY, packed(P1, a=3), released(P1), shipped(P1, a=3))
+    [event] = scenario.when(ConfirmDelivery(**IDS, package_id=P1, delivered_at=at)).items
+    assert isinstance(event, Delivered)
+    assert event.delivered_at.isoformat() == "2026-01-05T09:30:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        NOON + timedelta(hours=2),
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+        datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12))),
+    ],
+)
+def test_an_impossible_time_of_delivery_is_refused(at: datetime) -> None:
+    scenario = given(TABLE, *READY, packed(P1, a=3), released(P1), shipped(P1, a=3))
+    scenario.when(ConfirmDelivery(**IDS, package_id=P1, delivered_at=at))
+    scenario.rejected("delivered_at")
 
 
 def test_a_package_id_stands_for_one_content() -> None:

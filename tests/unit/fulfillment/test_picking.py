@@ -172,6 +172,12 @@ def test_a_pick_that_cannot_be_is_refused(
     given(TABLE, OPENED, STARTED).when(pick).rejected(code)
 
 
+def test_what_was_picked_before_is_not_picked_again() -> None:
+    earlier = ItemsPicked(**IDS, lines=units(a=2))
+    scenario = given(TABLE, OPENED, STARTED, earlier).when(RecordPick(**IDS, lines=units(a=2)))
+    assert detail(scenario.rejected("over_pick")) == "line a (A): 2 asked, 1 left to pick"
+
+
 def test_an_over_pick_names_each_line_and_what_is_left() -> None:
     pick = RecordPick(**IDS, lines=units(a=4, b=2))
     text = detail(given(TABLE, OPENED, STARTED).when(pick).rejected("over_pick"))

@@ -50,9 +50,7 @@ def test_a_receipt_wakes_as_many_as_the_free_units_reach_in_order() -> None:
 def test_a_woken_reservation_is_granted_with_all_its_streams() -> None:
     s = stocked(at("A", "east", 1), at("B", "west", 1))
     s.when(reserve("o1.1", "A", 3, "B", 1, wait=True)).when(receive("m1", at("A", "east", 2)))
-    s.when(wake("o1.1")).then(
-        StartTimer(name="fill", due_at=NOON, message=fill("o1.1", "A", "B"))
-    )
+    s.when(wake("o1.1")).then(StartTimer(name="fill", due_at=NOON, message=fill("o1.1", "A", "B")))
     s.when(fill("o1.1", "A", "B")).then(
         StockReserved(
             **of("o1.1"),

@@ -143,9 +143,7 @@ def test_a_reservation_that_was_released_first_is_never_granted() -> None:
         reserve("o1.1", "A", 1, hold=0),
         reserve("o1.1", "A", 1, hold=HOLD_SECONDS_MAX + 1),
         reserve("o1.1", *["A", 1] * (LINES_MAX + 1)),
-        ReserveStock(
-            **of("o1.1"), lines=lines("A", 1) * 2, backorder="refuse", hold_seconds=60
-        ),
+        ReserveStock(**of("o1.1"), lines=lines("A", 1) * 2, backorder="refuse", hold_seconds=60),
     ],
     ids=["none", "zero", "negative", "huge", "no hold", "endless hold", "many", "line id twice"],
 )

@@ -85,9 +85,7 @@ def test_a_commit_at_the_moment_of_expiry_is_too_late_whether_or_not_the_timer_f
     s = held().when(commit("o1.1", "A", 3, "B", 2), at=HELD_UNTIL)
     s.then(
         ReservationExpired(**of("o1.1"), allocations=OPEN),
-        UnitsReleased(
-            sku="A", reservation_id="o1.1", units=(at("A", "east", 3),), committed=False
-        ),
+        UnitsReleased(sku="A", reservation_id="o1.1", units=(at("A", "east", 3),), committed=False),
         UnitsReleased(
             sku="B",
             reservation_id="o1.1",
@@ -150,12 +148,8 @@ def test_packages_consume_until_nothing_is_open() -> None:
             allocations=(alloc(1, "A", "east", 2), alloc(2, "B", "east", 1)),
             open_units=2,
         ),
-        UnitsShipped(
-            sku="A", reservation_id="o1.1", units=(at("A", "east", 2),), package_id="p1"
-        ),
-        UnitsShipped(
-            sku="B", reservation_id="o1.1", units=(at("B", "east", 1),), package_id="p1"
-        ),
+        UnitsShipped(sku="A", reservation_id="o1.1", units=(at("A", "east", 2),), package_id="p1"),
+        UnitsShipped(sku="B", reservation_id="o1.1", units=(at("B", "east", 1),), package_id="p1"),
     )
     assert (level(s, "A", "east"), status(s, "o1.1")) == ((3, 0, 1), "committed")
     s.when(consume("o1.1", "p2", "west", "A", 0, "B", 1))
@@ -204,16 +198,12 @@ def test_releasing_part_of_a_committed_reservation() -> None:
     s = committed().when(release("o1.1", "A", 2, location="east"))
     s.then(
         answer(3, alloc(1, "A", "east", 2), paid=True),
-        UnitsReleased(
-            sku="A", reservation_id="o1.1", units=(at("A", "east", 2),), committed=True
-        ),
+        UnitsReleased(sku="A", reservation_id="o1.1", units=(at("A", "east", 2),), committed=True),
     )
     assert (level(s, "A", "east"), status(s, "o1.1")) == ((5, 0, 1), "committed")
     s.when(release("o1.1", "A", 9)).then_events(
         answer(2, alloc(1, "A", "east", 1), paid=True),  # type: ignore[arg-type]
-        UnitsReleased(
-            sku="A", reservation_id="o1.1", units=(at("A", "east", 1),), committed=True
-        ),
+        UnitsReleased(sku="A", reservation_id="o1.1", units=(at("A", "east", 1),), committed=True),
     )
     s.when(release("o1.1", "A", 1)).nothing()
 

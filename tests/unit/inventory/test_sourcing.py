@@ -45,13 +45,21 @@ def test_lines_of_one_sku_are_summed_before_a_location_is_chosen() -> None:
 
 
 def test_else_the_location_that_covers_most_lines_comes_first() -> None:
-    assert sourced(
-        ("A", 1, "B", 1, "C", 1), A={"a": 1, "b": 1}, B={"b": 1}, C={"a": 1}
-    ) == (alloc(1, "A", "a", 1), alloc(2, "B", "b", 1), alloc(3, "C", "a", 1))
+    assert sourced(("A", 1, "B", 1, "C", 1), A={"a": 1, "b": 1}, B={"b": 1}, C={"a": 1}) == (
+        alloc(1, "A", "a", 1),
+        alloc(2, "B", "b", 1),
+        alloc(3, "C", "a", 1),
+    )
 
 
 def test_a_line_that_fits_nowhere_is_split_the_largest_part_first() -> None:
-    assert sourced(("A", 7,), A={"a": 2, "b": 4, "c": 3}) == (
+    assert sourced(
+        (
+            "A",
+            7,
+        ),
+        A={"a": 2, "b": 4, "c": 3},
+    ) == (
         alloc(1, "A", "b", 4),
         alloc(1, "A", "c", 3),
     )

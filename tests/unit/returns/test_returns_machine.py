@@ -12,9 +12,10 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from services.returns.domain.returnable import least_left
+from services.returns.domain.state import Stage
 from services.returns.handlers import table
 from shared.events import Event, LineQuantity, Money, Refused, decode, encode
 from shared.events.order import OrderShipped, RefundFailed, RefundIssued, ReturnAccepted
@@ -63,8 +64,8 @@ lines = st.lists(
     ),
     max_size=3,
 ).map(tuple)
-returns = st.sampled_from(["r1", "r2", "r3", "r4"])
-orders = st.sampled_from(["o", "o", "o", "o", "o", "other"])
+returns = st.sampled_from(["r1", "r2", "r3"])
+orders = st.sampled_from(["o"] * 7 + ["other"])
 
 
 def count(events: Iterable[Any]) -> Units:
@@ -103,6 +104,11 @@ class ReturnsMachine(RuleBasedStateMachine):
     def time_passes(self, days: int) -> None:
         self.now += timedelta(days=days)
 
+    @initialize(a=st.integers(1, 6), shipped=st.integers(0, 9))
+    def begin(self, a: int, shipped: int) -> None:
+        if shipped:
+            self.ship("p1", a, 2)
+
     @rule(package_id=st.sampled_from(["p1", "p2", "p3"]), a=st.integers(1, 4), b=st.integers(1, 4))
     def ship(self, package_id: str, a: int, b: int) -> None:
         content = (
@@ -125,6 +131,31 @@ class ReturnsMachine(RuleBasedStateMachine):
     def request(self, return_id: str, order_id: str, asked: tuple[LineQuantity, ...]) -> None:
         wanted = tuple(ReturnLine(line_id=x.line_id, sku=x.sku, quantity=x.quantity) for x in asked)
         self.send(RequestReturn(return_id=return_id, order_id=order_id, lines=wanted))
+
+    @rule(return_id=returns, more=st.integers(0, 3), each=st.integers(1, 2))
+    def request_about_what_is_left(self, return_id: str, more: int, each: int) -> None:
+        """Some of it, all of it, or a unit more."""
+        wanted = tuple(
+            ReturnLine(line_id=x.line_id, sku=x.sku, quantity=x.left // each + (more == 3))
+            for x in self.scenario.state(RETURNABLE).lines
+            if x.left // each
+        )
+        self.send(RequestReturn(return_id=return_id, order_id="o", lines=wanted))
+
+    @rule(return_id=returns, disposition=st.sampled_from(DISPOSITIONS[:5]))
+    def move_on(self, return_id: str, disposition: Any) -> None:
+        """Whatever comes next for a return."""
+        match self.scenario.state(f"return-{return_id}").stage:
+            case Stage.UNKNOWN:
+                self.request_about_what_is_left(return_id, 0, 2)
+            case Stage.REQUESTED:
+                self.approve(return_id, "o")
+            case Stage.APPROVED:
+                self.receive_about_what_is_outstanding(return_id, 0, 2)
+            case Stage.PARTIALLY_RECEIVED | Stage.RECEIVED:
+                self.inspect_what_was_received(return_id, disposition)
+            case _:
+                self.refund(return_id, 1)
 
     @rule(return_id=returns, order_id=orders)
     def approve(self, return_id: str, order_id: str) -> None:
@@ -150,12 +181,13 @@ class ReturnsMachine(RuleBasedStateMachine):
             )
         )
 
-    @rule(return_id=returns)
-    def receive_what_is_outstanding(self, return_id: str) -> None:
+    @rule(return_id=returns, more=st.integers(0, 3), each=st.integers(1, 2))
+    def receive_about_what_is_outstanding(self, return_id: str, more: int, each: int) -> None:
+        """Some of it, all of it, or a unit more."""
         came = tuple(
-            LineQuantity(line_id=x.line_id, sku=x.sku, quantity=(x.outstanding + 1) // 2)
+            LineQuantity(line_id=x.line_id, sku=x.sku, quantity=x.outstanding // each + (more == 3))
             for x in self.scenario.state(f"return-{return_id}").lines
-            if x.outstanding
+            if x.outstanding // each
         )
         self.receive(return_id, f"c-{len(self.scenario.log[f'return-{return_id}'])}", came)
 

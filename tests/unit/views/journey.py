@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from shared.events import (
     Address,
@@ -26,8 +27,8 @@ from shared.events import order as o
 from shared.events import returns as r
 from shared.events.codec import codec
 from shared.ledger.batch import partition_of
-from shared.ledger.store import Mark, ParkedRow, Partition
-from shared.ledger.work import Task, pack_headers
+from shared.ledger.store import Mark, Partition
+from shared.ledger.work import Task
 from shared.stream.port import Record
 
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
@@ -47,7 +48,8 @@ class Said:
 
 @dataclass
 class Journey:
-    """What is said about one order, in the order in which it happens. Methods are steps; each returns itself."""
+    """What is said about one order, in the order in which it happens. Methods are steps; each
+    returns itself."""
 
     number: str = "1001"
     channel: str = "web"
@@ -56,6 +58,7 @@ class Journey:
     at: datetime = START
     step: timedelta = timedelta(seconds=1)
     email: str = "ada@example.org"
+    locations: Sequence[str] = ("LON",)
     said: list[Said] = field(default_factory=list)
     versions: dict[str, int] = field(default_factory=dict)
 
@@ -90,7 +93,10 @@ class Journey:
     def allocations(self, locations: Sequence[str] = ("LON",)) -> tuple[Allocation, ...]:
         return tuple(
             Allocation(
-                line_id=str(k + 1), sku=self.skus[k], location=locations[k % len(locations)], quantity=q
+                line_id=str(k + 1),
+                sku=self.skus[k],
+                location=locations[k % len(locations)],
+                quantity=q,
             )
             for k, q in enumerate(self.quantities)
         )
@@ -141,9 +147,10 @@ class Journey:
 
     def reserved(self, locations: Sequence[str] = ("LON",), attempt: int = 1) -> Journey:
         self.reservation_id = f"{self.order_id}.{attempt}"
-        allocations = self.allocations(locations)
+        self.locations = locations
+        allocations = self.allocations()
         expires = self.at + timedelta(minutes=15)
-        both = {"order_id": self.order_id, "reservation_id": self.reservation_id}
+        both: Any = {"order_id": self.order_id, "reservation_id": self.reservation_id}
         self.say(
             i.StockReserved(**both, allocations=allocations, expires_at=expires),
             cause=f"{self.last}:0",
@@ -151,7 +158,7 @@ class Journey:
         return self.say(o.OrderReserved(**both, allocations=allocations, expires_at=expires))
 
     def backordered(self) -> Journey:
-        both = {"order_id": self.order_id, "reservation_id": self.reservation_id}
+        both: Any = {"order_id": self.order_id, "reservation_id": self.reservation_id}
         self.say(
             i.StockBackordered(**both, lines=self.all_lines(), hold_seconds=900),
             cause=f"{self.last}:0",
@@ -212,9 +219,11 @@ class Journey:
         id = f"{self.order_id}.f{k}"
         package = f"{id}.p1"
         chosen = tuple(lines) if lines is not None else self.all_lines()
-        both = {"order_id": self.order_id, "fulfillment_id": id}
+        both: Any = {"order_id": self.order_id, "fulfillment_id": id}
         self.say(
-            f.FulfillmentOpened(**both, location=location, lines=chosen, ship_to=Address(country="GB"))
+            f.FulfillmentOpened(
+                **both, location=location, lines=chosen, ship_to=Address(country="GB")
+            )
         )
         self.say(f.PickingStarted(**both, picker="sam"), cause="request-2", actor="warehouse:sam")
         self.say(f.ItemsPicked(**both, lines=chosen), cause="request-3", actor="warehouse:sam")
@@ -248,7 +257,7 @@ class Journey:
     ) -> Journey:
         id = f"{self.order_id}.f{k}"
         chosen = tuple(lines) if lines is not None else self.all_lines()
-        what = {
+        what: Any = {
             "order_id": self.order_id,
             "fulfillment_id": id,
             "package_id": f"{id}.p1",
@@ -277,7 +286,7 @@ class Journey:
 
     def delivered(self, k: int = 1, lines: Iterable[LineQuantity] | None = None) -> Journey:
         id = f"{self.order_id}.f{k}"
-        what = {
+        what: Any = {
             "order_id": self.order_id,
             "fulfillment_id": id,
             "package_id": f"{id}.p1",
@@ -291,14 +300,16 @@ class Journey:
 
     def returned(self, lines: Iterable[LineQuantity], disposition: str = "restock") -> Journey:
         chosen = tuple(lines)
-        both = {"order_id": self.order_id, "return_id": f"{self.order_id}.r1"}
+        both: Any = {"order_id": self.order_id, "return_id": f"{self.order_id}.r1"}
         refund = {"refund_id": f"{self.order_id}.r1.refund", "return_id": f"{self.order_id}.r1"}
         amount = self.money(self.price_of(chosen))
         self.say(
             r.ReturnRequested(
                 **both,
                 lines=tuple(
-                    r.ReturnLine(line_id=x.line_id, sku=x.sku, quantity=x.quantity, reason="too small")
+                    r.ReturnLine(
+                        line_id=x.line_id, sku=x.sku, quantity=x.quantity, reason="too small"
+                    )
                     for x in chosen
                 ),
                 actor="agent:kim",
@@ -342,14 +353,15 @@ class Journey:
             ),
             cause="effect:refund",
         )
-        return self.say(
-            r.ReturnSettled(**both, refund_id=refund["refund_id"], amount=amount)
-        )
+        return self.say(r.ReturnSettled(**both, refund_id=refund["refund_id"], amount=amount))
 
     def cancelled(self) -> Journey:
-        """Cancelled after it was confirmed and opened at one location, before anything was packed."""
+        """Cancelled after it was confirmed and opened at one location, before anything was
+        packed."""
         self.say(
-            o.CancellationRequested(order_id=self.order_id, reason="changed my mind", actor="agent:kim"),
+            o.CancellationRequested(
+                order_id=self.order_id, reason="changed my mind", actor="agent:kim"
+            ),
             cause="request-10",
             actor="agent:kim",
         )
@@ -373,9 +385,7 @@ class Journey:
             ),
             cause=f"{asked}:1",
         )
-        self.say(
-            o.ReservationReturned(order_id=self.order_id, reservation_id=self.reservation_id)
-        )
+        self.say(o.ReservationReturned(order_id=self.order_id, reservation_id=self.reservation_id))
         self.say(
             o.PaymentVoided(order_id=self.order_id, payment_id=f"{self.order_id}.p1"),
             cause="effect:void",
@@ -393,6 +403,42 @@ class Journey:
             )
         )
 
+    def opened_second(self, lines: Iterable[LineQuantity], location: str) -> Journey:
+        """A second location is about to pick its share."""
+        both: Any = {"order_id": self.order_id, "fulfillment_id": f"{self.order_id}.f2"}
+        chosen = tuple(lines)
+        self.say(
+            f.FulfillmentOpened(**both, location=location, lines=chosen, ship_to=Address()),
+            cause=f"effect:authorise:{self.order_id}:2",
+        )
+        self.say(f.PickingStarted(**both, picker="lee"), cause="request-12")
+        return self.say(f.ItemsPicked(**both, lines=chosen[:1]), cause="request-13")
+
+    def rejected(self) -> Journey:
+        self.say(
+            i.ReservationRejected(
+                order_id=self.order_id,
+                reservation_id=self.reservation_id,
+                reason="out_of_stock",
+                shortages=(self.line(0, 1),),
+            ),
+            cause=f"{self.last}:0",
+        )
+        return self.say(
+            o.OrderRejected(order_id=self.order_id, reason="out_of_stock", detail="TEA-01")
+        )
+
+    def held(self) -> Journey:
+        return self.say(
+            o.HoldPlaced(
+                order_id=self.order_id,
+                hold_id="h-1",
+                kind="fulfillment",
+                reason="not picked in time",
+            ),
+            cause="timer:order:deadline",
+        )
+
     def whole(self) -> Journey:
         """From placing to completion, in one package."""
         self.placed().reserved().confirmed().fulfilment().shipped().delivered()
@@ -402,7 +448,11 @@ class Journey:
 def received(sku: str, quantity: int, location: str = "LON", at: datetime = START) -> Said:
     """A receipt of stock."""
     event = i.StockReceived(
-        sku=sku, location=location, quantity=quantity, movement_id=f"m-{sku}-{location}", reference="PO-1"
+        sku=sku,
+        location=location,
+        quantity=quantity,
+        movement_id=f"m-{sku}-{location}",
+        reference="PO-1",
     )
     return Said(event, f"{event.subject}/1", at, "request-0")
 
@@ -456,16 +506,6 @@ def task(record: Record) -> Task:
     """The task that the consumer runtime makes of a record."""
     envelope = read_headers(record.headers)
     assert envelope.sequence is not None
-    parked = ParkedRow(
-        record.topic,
-        record.key,
-        record.partition,
-        record.offset,
-        envelope.sequence,
-        pack_headers(record.headers),
-        record.value,
-        "",
-    )
     return Task(
         message=codec.decode(envelope.type, record.value),
         id=envelope.id,
@@ -475,5 +515,6 @@ def task(record: Record) -> Task:
         time=envelope.time,
         partition=(record.topic, record.partition),
         mark=Mark(record.offset + 1, envelope.sequence),
-        record=parked,
+        record=record,
+        chained=True,
     )

@@ -1,0 +1,156 @@
+"""What customers do after they have ordered, and the supplier who ends a stock-out: all through public interfaces."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from ops.cli.client import problem
+from ops.demo import stories
+from ops.demo.outside import OutsideProducer
+from ops.demo.plan import WEB, Planned
+from ops.demo.tracker import Tracker
+from shared.events import Event, StockLine
+from shared.events import fulfillment as f
+from shared.events import inventory as i
+from shared.events import order as o
+from shared.events import returns as r
+
+#: How long a shopper waits for goods before giving up, and a supplier needs.
+PATIENCE_S, SUPPLY_S = 0.5, 0.8
+#: The returns service learns of a shipment from the topic: asking a moment too early is answered with a conflict.
+RETRY_S, RETRIES_MAX = 0.2, 100
+
+Start = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@dataclass
+class Customers:
+    """Reacts to events with cancellations, returns and receipts. ``start`` runs a coroutine beside the run."""
+
+    tracker: Tracker
+    producer: OutsideProducer
+    orders: httpx.AsyncClient
+    returns: httpx.AsyncClient
+    warehouse: httpx.AsyncClient
+    start: Start
+    failures: list[str] = field(default_factory=list)
+    too_late: int = 0
+    _waiting: set[str] = field(default_factory=set)
+    _locations: dict[str, str] = field(default_factory=dict)
+    _supplied: set[str] = field(default_factory=set)
+
+    def hear(self, event: Event, planned: Planned) -> None:
+        """React to an event of a planned order."""
+        story = planned.story
+        match event:
+            case o.OrderPlaced() if story is stories.REGRETS:
+                self.start(self._cancel(planned, 0.0))
+            case f.PickingStarted() if story is stories.REGRETS_LATE:
+                self.start(self._cancel(planned, 0.0))
+            case o.OrderBackordered() if story is stories.GIVES_UP:
+                self.start(self._cancel(planned, PATIENCE_S))
+            case o.OrderBackordered() if story is stories.BACKORDER:
+                self._waiting.add(event.order_id)
+                self._supply()
+            case o.OrderShipped() if story in stories.RETURNING:
+                self._locations[event.order_id] = event.location
+            case o.OrderCompleted() if story in stories.RETURNING:
+                self.start(self._send_back(planned))
+            case r.ReturnApproved():
+                self.start(self._receive(event, planned))
+            case r.ReturnReceived():
+                self.start(self._inspect(event, planned))
+
+    async def _cancel(self, planned: Planned, patience_s: float) -> None:
+        """Through the help desk for web orders, by message for the other channels."""
+        await asyncio.sleep(patience_s)
+        command = planned.command
+        if command.channel != WEB:
+            request = o.RequestCancellation(
+                channel=command.channel, external_id=command.external_id, reason="changed my mind"
+            )
+            await self.producer.send(request)
+            return
+        response = await self.orders.post(
+            f"/orders/{planned.order_id}/cancel",
+            json={"reason": "changed my mind"},
+            headers={"Idempotency-Key": f"cancel-{command.external_id}"},
+        )
+        if response.status_code == 409:
+            self.too_late += 1
+        elif response.is_error:
+            self.failures.append(f"cancel {command.external_id}: {problem(response)}")
+
+    def _supply(self) -> None:
+        """Once every order of a limited SKU waits for it, it arrives."""
+        receipts = self.tracker.plan.receipts()
+        for sku, ids in self.tracker.plan.awaited.items():
+            if sku not in self._supplied and self._waiting.issuperset(ids):
+                self._supplied.add(sku)
+                self.start(self._deliver(receipts[sku]))
+
+    async def _deliver(self, line: StockLine) -> None:
+        await asyncio.sleep(SUPPLY_S)
+        await self.producer.send(
+            i.ReceiveStock(movement_id=f"supply-{line.sku}", lines=(line,), reference="supplier")
+        )
+
+    async def _send_back(self, planned: Planned) -> None:
+        first = planned.command.lines[0]
+        quantity = first.quantity if planned.story is stories.RETURN else 1
+        line = {"line_id": first.line_id, "sku": first.sku, "quantity": quantity}
+        body = {
+            "order_id": planned.order_id,
+            "return_id": f"{planned.order_id}.r1",
+            "lines": [{**line, "reason": "does not fit"}],
+        }
+        await self._post(self.returns, "/returns", body, f"return-{planned.command.external_id}")
+
+    async def _receive(self, event: r.ReturnApproved, planned: Planned) -> None:
+        shown = await self.returns.get(f"/returns/{event.return_id}")
+        asked = shown.raise_for_status().json()["lines"]
+        body = {
+            "receipt_id": f"{event.return_id}.receipt1",
+            "location": self._locations[event.order_id],
+            "lines": [
+                {"line_id": x["line_id"], "sku": x["sku"], "quantity": x["requested"]} for x in asked
+            ],
+        }
+        key = f"receive-{event.return_id}"
+        await self._post(self.warehouse, f"/returns/{event.return_id}/receive", body, key)
+
+    async def _inspect(self, event: r.ReturnReceived, planned: Planned) -> None:
+        disposition = "restock" if planned.story is stories.RETURN else "scrap"
+        body = {
+            "lines": [
+                {
+                    "line_id": x.line_id,
+                    "sku": x.sku,
+                    "quantity": x.quantity,
+                    "disposition": disposition,
+                }
+                for x in event.lines
+            ]
+        }
+        key = f"inspect-{event.return_id}"
+        await self._post(self.warehouse, f"/returns/{event.return_id}/inspect", body, key)
+
+    async def _post(self, http: httpx.AsyncClient, path: str, body: Any, key: str) -> None:
+        """POST; a conflict or an overload is tried again, since what it waits for is on its way."""
+        for attempt in range(RETRIES_MAX):
+            # Another key for each attempt: a key's answer, refusals included, is kept.
+            headers = {"Idempotency-Key": f"{key}-{attempt}"}
+            response = await http.post(path, json=body, headers=headers)
+            if response.status_code not in (409, 503):
+                break
+            await asyncio.sleep(RETRY_S)
+        else:
+            self.failures.append(f"POST {path}: {problem(response)}")
+            return
+        if response.is_error:
+            self.failures.append(f"POST {path}: {problem(response)}")
+
+

@@ -1,0 +1,277 @@
+"""The fulfillment service over HTTP: what a warehouse, or its system, sees and says."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
+
+from services.fulfillment import worklist
+from services.fulfillment.domain.refusals import POSSIBLE
+from services.fulfillment.domain.state import Fulfillment, Stage, evolve, initial, stage
+from shared.events import LineQuantity
+from shared.events import fulfillment as e
+from shared.events.envelope import rfc3339
+from shared.ledger.store import Meta
+from shared.ledger.work import Outcome
+from shared.service import (
+    IdempotencyKey,
+    Identifier,
+    Input,
+    Principal,
+    Problem,
+    Quantity,
+    Role,
+    ServiceApp,
+    Sku,
+    Text,
+    Timestamp,
+    idempotency,
+    require,
+    router,
+)
+from shared.service.commands import decide
+from shared.service.pagination import Cursor, Limit, decode_cursor, encode_cursor, link_header
+from shared.service.runtime import Runtime
+
+Worker = Annotated[Principal, Depends(require(Role.WAREHOUSE, Role.OPS))]
+Reader = Annotated[Principal, Depends(require(Role.WAREHOUSE, Role.OPS, Role.AGENT, Role.AUDITOR))]
+Key = Annotated[IdempotencyKey, Depends(idempotency)]
+
+
+class LineIn(Input):
+    """Some units of one order line."""
+
+    line_id: Identifier
+    sku: Sku
+    quantity: Quantity
+
+
+Lines = Annotated[list[LineIn], Field(max_length=500)]
+
+
+class StartIn(Input):
+    """Who picks; the caller, if not said."""
+
+    picker: Text | Literal[""] = ""
+
+
+class PickIn(Input):
+    """What was found. ``final``: the rest is not there, and is reported as short.
+
+    ``pick_id`` makes a repeated report count once.
+    """
+
+    lines: Lines
+    final: bool = True
+    short_reason: Text | Literal[""] = ""
+    pick_id: Identifier | Literal[""] = ""
+
+
+class PackIn(Input):
+    """A package and its content; its id starts with the fulfillment's id and a dot."""
+
+    package_id: Identifier
+    lines: Lines
+
+
+class ShipIn(Input):
+    """Who took which package under which number."""
+
+    package_id: Identifier
+    carrier: Text
+    tracking_number: Text
+
+
+class DeliverIn(Input):
+    """Which package arrived, and when by the carrier's clock; now, if not said."""
+
+    package_id: Identifier
+    delivered_at: Timestamp | None = None
+
+
+def routes(runtime: Runtime, _: ServiceApp) -> APIRouter:
+    """The routes of the fulfillment service."""
+    r = router(prefix="/fulfillments", tags=["fulfillments"])
+    _reading(r, runtime)
+    _picking(r, runtime)
+    _sending(r, runtime)
+    return r
+
+
+def _reading(r: APIRouter, runtime: Runtime) -> None:
+    @r.get("")
+    async def work(
+        *,
+        response: Response,
+        who: Reader,
+        location: Identifier | None = None,
+        status: Annotated[Stage | None, Query(description="One of the unfinished stages")] = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> dict[str, Any]:
+        """The work list: unfinished fulfillments, oldest first, without automatic locations."""
+        after = int(decode_cursor(cursor, int)[0] or 0) if cursor else 0
+        found = await worklist.entries(
+            runtime.store, location=location, stage=status, after=after, limit=limit + 1
+        )
+        more = encode_cursor(found[limit - 1].position) if len(found) > limit else None
+        asked: dict[str, str | int] = {"limit": limit}
+        asked |= {k: v for k, v in (("location", location), ("status", status)) if v}
+        response.headers["Link"] = link_header("/fulfillments", next_cursor=more, parameters=asked)
+        return {"items": [_entry(x) for x in found[:limit]]}
+
+    @r.get("/{fulfillment_id}")
+    async def show(fulfillment_id: Identifier, who: Reader) -> dict[str, Any]:
+        """One fulfillment, folded from its events, with its history."""
+        state, history, ship_to = await _read(runtime, fulfillment_id)
+        return {**_shown(fulfillment_id, state), "ship_to": ship_to, "history": history}
+
+
+def _picking(r: APIRouter, runtime: Runtime) -> None:
+    @r.post("/{fulfillment_id}/start", status_code=202)
+    async def start(fulfillment_id: Identifier, body: StartIn, who: Worker, key: Key) -> Response:
+        """A picker takes it."""
+        command = e.StartPicking(
+            fulfillment_id=fulfillment_id,
+            order_id=await _order_of(runtime, fulfillment_id),
+            picker=body.picker or who.subject,
+        )
+        return await _answer(runtime, command, who, key)
+
+    @r.post("/{fulfillment_id}/pick", status_code=202)
+    async def pick(fulfillment_id: Identifier, body: PickIn, who: Worker, key: Key) -> Response:
+        """Report what was found; several reports add up."""
+        command = e.RecordPick(
+            fulfillment_id=fulfillment_id,
+            order_id=await _order_of(runtime, fulfillment_id),
+            lines=_units(body.lines),
+            final=body.final,
+            short_reason=body.short_reason,
+            pick_id=body.pick_id,
+        )
+        return await _answer(runtime, command, who, key)
+
+    @r.post("/{fulfillment_id}/pack", status_code=202)
+    async def pack(fulfillment_id: Identifier, body: PackIn, who: Worker, key: Key) -> Response:
+        """Put picked units into a package. It may leave once the order service has been paid."""
+        command = e.PackItems(
+            fulfillment_id=fulfillment_id,
+            order_id=await _order_of(runtime, fulfillment_id),
+            package_id=body.package_id,
+            lines=_units(body.lines),
+        )
+        return await _answer(runtime, command, who, key)
+
+
+def _sending(r: APIRouter, runtime: Runtime) -> None:
+    @r.post("/{fulfillment_id}/ship", status_code=202)
+    async def ship(fulfillment_id: Identifier, body: ShipIn, who: Worker, key: Key) -> Response:
+        """The carrier took a released package."""
+        command = e.ShipPackage(
+            fulfillment_id=fulfillment_id,
+            order_id=await _order_of(runtime, fulfillment_id),
+            package_id=body.package_id,
+            carrier=body.carrier,
+            tracking_number=body.tracking_number,
+        )
+        return await _answer(runtime, command, who, key)
+
+    @r.post("/{fulfillment_id}/deliver", status_code=202)
+    async def deliver(
+        fulfillment_id: Identifier, body: DeliverIn, who: Worker, key: Key
+    ) -> Response:
+        """The carrier says that a package arrived."""
+        command = e.ConfirmDelivery(
+            fulfillment_id=fulfillment_id,
+            order_id=await _order_of(runtime, fulfillment_id),
+            package_id=body.package_id,
+            delivered_at=body.delivered_at,
+        )
+        return await _answer(runtime, command, who, key)
+
+
+async def _answer(
+    runtime: Runtime, command: e.FulfillmentCommand, who: Principal, key: IdempotencyKey
+) -> Response:
+    def respond(outcome: Outcome) -> tuple[int, Any]:
+        return 202, _shown(command.fulfillment_id, outcome.states[command.subject])
+
+    reply = await decide(runtime.writer, command, who, key, respond)
+    headers = {name.decode(): value.decode() for name, value in reply.headers}
+    return Response(reply.content, reply.status, headers, media_type="application/json")
+
+
+async def _read(
+    runtime: Runtime, fulfillment_id: str
+) -> tuple[Fulfillment, list[dict[str, Any]], Any]:
+    """State, history and address, from the log. Raises `Problem` 404 for an unknown id."""
+    state = initial()
+    history: list[dict[str, Any]] = []
+    ship_to: Any = None
+    for _, tag, at, meta, data in await runtime.store.stream(f"fulfillment-{fulfillment_id}"):
+        event: Any = runtime.table.codec.decode(tag, data)
+        state = evolve(state, event)
+        if isinstance(event, e.FulfillmentOpened):
+            ship_to = msgspec.to_builtins(event.ship_to)
+        asked = msgspec.json.decode(meta, type=Meta)
+        history.append(
+            {"type": tag, "at": rfc3339(at), "actor": asked.actor, "cause": asked.causation}
+        )
+    if not history:
+        raise Problem(
+            404,
+            "fulfillment-unknown",
+            "No such fulfillment",
+            detail=f"There is no fulfillment {fulfillment_id}; GET /fulfillments lists the open.",
+        )
+    return state, history, ship_to
+
+
+async def _order_of(runtime: Runtime, fulfillment_id: str) -> str:
+    state, _, _ = await _read(runtime, fulfillment_id)
+    return state.order_id
+
+
+def _units(lines: list[LineIn]) -> tuple[LineQuantity, ...]:
+    return tuple(LineQuantity(line_id=x.line_id, sku=x.sku, quantity=x.quantity) for x in lines)
+
+
+def _entry(entry: worklist.Entry) -> dict[str, Any]:
+    shown = entry._asdict()
+    del shown["position"]
+    return shown | {"status": shown.pop("stage"), "opened_at": rfc3339(entry.opened_at)}
+
+
+def _shown(fulfillment_id: str, state: Fulfillment) -> dict[str, Any]:
+    now = stage(state)
+    return {
+        "fulfillment_id": fulfillment_id,
+        "order_id": state.order_id,
+        "location": state.location,
+        "status": now.value,
+        "possible": POSSIBLE[now],
+        "picker": state.picker,
+        "lines": [
+            {
+                "line_id": x.line_id,
+                "sku": x.sku,
+                "ordered": x.ordered,
+                "open": x.open,
+                "picked": x.picked,
+                "short": x.short,
+                "packed": x.packed,
+            }
+            for x in state.lines
+        ],
+        "packages": [
+            {
+                "package_id": package_id,
+                "status": x.stage.value,
+                "carrier": x.carrier,
+                "tracking_number": x.tracking_number,
+                "lines": msgspec.to_builtins(x.lines),
+            }
+            for package_id, x in state.packages.items()
+        ],
+    }

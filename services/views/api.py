@@ -1,0 +1,373 @@
+"""The views over HTTP: orders, their timelines and causes, stock, and how far the views have
+read."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+
+from services.views import schemas, versions
+from services.views.domain import view as views
+from services.views.domain.document import Document
+from services.views.domain.timeline import Cause, Entry, causes
+from services.views.domain.view import OrderView, Summary
+from services.views.feed import Feeder
+from services.views.handlers import TABLE
+from services.views.reader import Filter, Place, Reader, Stock
+from shared.ledger.parking import redrive
+from shared.ledger.postgres import PostgresStore
+from shared.service import Identifier, Input, Principal, Problem, Role, Timestamp, require, router
+from shared.service.conditional import etag
+from shared.service.pagination import Cursor, Limit, decode_cursor, encode_cursor, link_header
+from shared.service.problems import FieldError
+
+STATUSES = ("placed", "confirmed", "completed", "rejected", "cancelled", "expired")
+StatusName = Literal["placed", "confirmed", "completed", "rejected", "cancelled", "expired"]
+
+#: Who may look at orders. A channel's key sees its own channel's only.
+ORDER_READERS = (Role.AGENT, Role.OPS, Role.AUDITOR, Role.CHANNEL)
+
+OrderReader = Annotated[Principal, Depends(require(*ORDER_READERS))]
+StockReader = Annotated[Principal, Depends(require(*ORDER_READERS, Role.WAREHOUSE))]
+Watcher = Annotated[Principal, Depends(require(Role.OPS, Role.AUDITOR, Role.AGENT))]
+Operator = Annotated[Principal, Depends(require(Role.OPS))]
+Asked = Annotated[str, Query(max_length=200)]
+AsOf = Annotated[Timestamp | None, Query(description="The order as it was known at this time")]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page of orders; ``next`` is the cursor of the page after it."""
+
+    items: list[Summary]
+    next: str | None
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """Everything that was said about an order, causes before effects."""
+
+    order_id: str
+    items: list[Entry]
+
+
+class Why(msgspec.Struct, frozen=True):
+    """What led to what: roots are causes from outside the order's log."""
+
+    order_id: str
+    items: list[Cause]
+
+
+class StockLevel(msgspec.Struct, frozen=True):
+    """Units of a SKU at a location; ``available`` = on_hand − reserved − allocated."""
+
+    sku: str
+    location: str
+    on_hand: int
+    reserved: int
+    allocated: int
+    available: int
+
+
+class StockPage(msgspec.Struct, frozen=True):
+    """A page of stock levels, by SKU and location."""
+
+    items: list[StockLevel]
+    next: str | None
+
+
+class PartitionView(msgspec.Struct, frozen=True):
+    """How far one partition was read: the broker's offset, the producer's feed position, and what
+    is left."""
+
+    topic: str
+    partition: int
+    next_offset: int
+    position: int
+    end_offset: int | None
+    lag: int | None
+
+
+class ProjectionView(msgspec.Struct, frozen=True):
+    """One version of the views. ``state`` is live, behind, rebuilding or retired."""
+
+    version: int
+    state: str
+    started_at: datetime
+    live_at: datetime | None
+    lag: int | None
+    parked_keys: int
+    partitions: list[PartitionView]
+
+
+class Projections(msgspec.Struct, frozen=True):
+    """All versions of the views, the newest last."""
+
+    items: list[ProjectionView]
+
+
+class Redrive(Input):
+    """Which key of which topic to apply again; the key as text, as listed."""
+
+    topic: str
+    key: str
+
+
+def routes(database: PostgresStore, reader: Reader, feeder: Feeder) -> APIRouter:
+    """The JSON API."""
+    r = router(tags=["views"])
+    _list_routes(r, reader)
+    _order_routes(r, reader)
+    _stock_routes(r, reader)
+    _operator_routes(r, database, feeder)
+    return r
+
+
+def _json(shape: Any, headers: dict[str, str] | None = None) -> Response:
+    # Personal data: kept by no cache on the way, and revalidated by the caller's own.
+    kept = {"cache-control": "private, no-cache"} | (headers or {})
+    return Response(msgspec.json.encode(shape), media_type="application/json", headers=kept)
+
+
+def own(who: Principal, channel: str) -> str:
+    """The channel that a caller may look at: a channel's key names its own, whatever was asked
+    for."""
+    return who.channel or "" if who.role is Role.CHANNEL else channel
+
+
+async def find(reader: Reader, who: Principal, order_id: str, at: datetime | None) -> Document:
+    """The order; raises `Problem` 404 when there is none, or it is another channel's."""
+    found = await (reader.order_as_of(order_id, at) if at else reader.order(order_id))
+    if found is None or (who.role is Role.CHANNEL and found.order.channel != who.channel):
+        raise Problem(
+            404,
+            "order-unknown",
+            "No such order",
+            detail="The views know no order by this id. One that was placed a moment ago may not have arrived yet.",
+        )
+    return found
+
+
+async def page_of(
+    reader: Reader, which: Filter, cursor: str | None, limit: int
+) -> tuple[list[Document], str | None]:
+    """A page of orders and the cursor of the next."""
+    after = None
+    if cursor is not None:
+        at, id = decode_cursor(cursor, str, str)
+        after = Place(_time(str(at)), str(id))
+    found = await reader.orders(which, after, limit + 1)
+    if len(found) <= limit:
+        return found, None
+    last = found[limit - 1]
+    assert last.order.placed_at is not None
+    return found[:limit], encode_cursor(last.order.placed_at.isoformat(), last.order_id)
+
+
+def _time(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise Problem(
+            422,
+            "validation-failed",
+            "The request has invalid fields",
+            detail="Follow the Link header of a page, or start again without a cursor.",
+            errors=[FieldError("/cursor", "Not a cursor of this list", "cursor", "query")],
+        )
+    return at
+
+
+def _list_routes(r: APIRouter, reader: Reader) -> None:
+    async def listed(
+        path: str, which: Filter, cursor: str | None, limit: int, asked: dict[str, str | int]
+    ) -> Response:
+        found, following = await page_of(reader, which, cursor, limit)
+        link = link_header(path, next_cursor=following, parameters=asked)
+        page = Page([views.summary(d) for d in found], following)
+        return _json(page, {"link": link})
+
+    @r.get("/orders", response_class=Response, responses=schemas.answer(Page, "Newest first"))
+    async def orders(
+        *,
+        who: OrderReader,
+        status: Annotated[StatusName | None, Query()] = None,
+        channel: Asked = "",
+        q: Annotated[
+            str, Query(max_length=200, description="Number, name, e-mail, phone, SKU, tracking")
+        ] = "",
+        cursor: Cursor = None,
+        limit: Limit = 50,
+    ) -> Response:
+        """Orders by business time, newest first."""
+        which = Filter((status,) if status else (), own(who, channel), q)
+        asked: dict[str, str | int] = {"status": status or "", "channel": channel, "q": q}
+        kept = {name: value for name, value in asked.items() if value} | {"limit": limit}
+        return await listed("/orders", which, cursor, limit, kept)
+
+    @r.get(
+        "/customers/{id}/orders",
+        response_class=Response,
+        responses=schemas.answer(Page, "Newest first"),
+    )
+    async def customers_orders(
+        id: Annotated[str, Path(max_length=254)],
+        who: OrderReader,
+        cursor: Cursor = None,
+        limit: Limit = 50,
+    ) -> Response:
+        """A customer's orders; ``id`` is the customer's id or e-mail address."""
+        which = Filter(channel=own(who, ""), customer=id)
+        return await listed(f"/customers/{id}/orders", which, cursor, limit, {"limit": limit})
+
+
+def _order_routes(r: APIRouter, reader: Reader) -> None:
+    @r.get(
+        "/orders/{order_id}",
+        response_class=Response,
+        responses=schemas.answer(OrderView, "The order, whole")
+        | {304: {"description": "Not changed since If-None-Match"}},
+    )
+    async def order(
+        order_id: Identifier,
+        who: OrderReader,
+        as_of: AsOf = None,
+        if_none_match: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """One order: its axes, lines, money, shipments and returns. ETag is its version."""
+        found = await find(reader, who, order_id, as_of)
+        tag = etag(found.version)
+        if if_none_match and tag in [
+            t.strip().removeprefix("W/") for t in if_none_match.split(",")
+        ]:
+            return Response(status_code=304, headers={"etag": tag})
+        return _json(views.view(found), {"etag": tag})
+
+    @r.get(
+        "/orders/{order_id}/timeline",
+        response_class=Response,
+        responses=schemas.answer(Timeline, "Causes before effects"),
+    )
+    async def timeline(order_id: Identifier, who: OrderReader) -> Response:
+        """Everything that was said about an order: who, when, why, and the record itself."""
+        await find(reader, who, order_id, None)
+        return _json(Timeline(order_id, await reader.timeline(order_id)))
+
+    @r.get(
+        "/orders/{order_id}/why",
+        response_class=Response,
+        responses=schemas.answer(Why, "A tree of causes"),
+    )
+    async def why(order_id: Identifier, who: OrderReader) -> Response:
+        """What led to what."""
+        await find(reader, who, order_id, None)
+        return _json(Why(order_id, causes(await reader.timeline(order_id))))
+
+
+def _stock_routes(r: APIRouter, reader: Reader) -> None:
+    @r.get(
+        "/availability",
+        response_class=Response,
+        responses=schemas.answer(StockPage, "By SKU and location"),
+    )
+    async def availability(
+        who: StockReader,
+        sku: Annotated[
+            list[Annotated[str, Query(max_length=64)]] | None, Query(max_length=100)
+        ] = None,
+        location: Asked = "",
+        cursor: Cursor = None,
+        limit: Limit = 100,
+    ) -> Response:
+        """Units on hand, promised and free, per SKU and location."""
+        after = None
+        if cursor is not None:
+            after_sku, after_location = decode_cursor(cursor, str, str)
+            after = (str(after_sku), str(after_location))
+        found = await reader.availability(sku or (), location, after, limit + 1)
+        last = found[limit - 1] if len(found) > limit else None
+        following = encode_cursor(last.sku, last.location) if last else None
+        return _json(StockPage([_level(s) for s in found[:limit]], following))
+
+
+def _level(stock: Stock) -> StockLevel:
+    return StockLevel(*stock, stock.on_hand - stock.reserved - stock.allocated)
+
+
+def _operator_routes(r: APIRouter, database: PostgresStore, feeder: Feeder) -> None:
+    @r.get(
+        "/projections",
+        response_class=Response,
+        responses=schemas.answer(Projections, "Versions, the newest last"),
+    )
+    async def projections(who: Watcher) -> Response:
+        """How far each version of the views has read."""
+        known = await versions.versions(database)
+        return _json(Projections([await _projection(v, feeder) for v in known]))
+
+    @r.put("/projections/{version}", status_code=202, response_class=Response)
+    async def build(version: Annotated[int, Path(ge=1, lt=2**31)], who: Operator) -> Response:
+        """Have this version: the next one is built from the topics beside the live one, and takes
+        its place when it has caught up. Asking for one that exists changes nothing."""
+        known = {v.version: v.state for v in await versions.versions(database)}
+        if version in known:
+            return Response(
+                msgspec.json.encode({"version": version, "state": known[version]}),
+                media_type="application/json",
+            )
+        try:
+            await versions.create(database, version)
+        except versions.CannotBuild as refused:
+            raise Problem(409, "cannot-build", "Not now", detail=str(refused)) from None
+        return Response(
+            msgspec.json.encode({"version": version, "state": "building"}),
+            status_code=202,
+            media_type="application/json",
+        )
+
+    @r.get("/parked", response_class=Response)
+    async def parked(who: Watcher, limit: Limit = 100) -> Response:
+        """Keys whose records could not be applied, with the first error and how many wait."""
+        feeding = _fed(feeder)
+        return _json({"items": await feeding.store.parked_summary(limit)})
+
+    @r.post("/parked/redrive", response_class=Response)
+    async def drive(body: Redrive, who: Operator) -> Response:
+        """Apply a key's parked records again, in order, once; stops at the first that fails."""
+        feeding = _fed(feeder)
+        done = await redrive(TABLE, feeding.store, feeding.projector, body.topic, body.key.encode())
+        return _json(done)
+
+
+def _fed(feeder: Feeder) -> Any:
+    """The version that is fed and read (the oldest, while another is built)."""
+    if not feeder.fed:
+        raise Problem(503, "starting", "The views are starting", retry_after_s=1)
+    return feeder.fed[min(feeder.fed)]
+
+
+async def _projection(version: versions.Version, feeder: Feeder) -> ProjectionView:
+    feeding = feeder.fed.get(version.version)
+    if feeding is None:
+        return ProjectionView(
+            version.version, version.state, version.started_at, version.live_at, None, 0, []
+        )
+    positions = await feeding.positions()
+    lags = [p.lag for p in positions]
+    lag = None if None in lags else sum(n or 0 for n in lags)
+    state = "rebuilding" if version.state == "building" else "live"
+    if state == "live" and lag:
+        state = "behind"
+    return ProjectionView(
+        version.version,
+        state,
+        version.started_at,
+        version.live_at,
+        lag,
+        len(await feeding.store.parked_summary(1000)),
+        [
+            PartitionView(p.topic, p.partition, p.mark.next_offset, p.mark.sequence, p.end, p.lag)
+            for p in positions
+        ],
+    )

@@ -1,0 +1,567 @@
+"""An order as people and systems look at it: the parts of its document put together.
+
+The shape follows UCP's order (2026-04-08) where it has a word for it: a line's ``quantity`` is
+``{total, fulfilled}``, amounts are minor units of the order's ISO 4217 currency. Times are UTC."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from services.views.domain import axes
+from services.views.domain.amounts import spread
+from services.views.domain.document import Document
+from services.views.domain.fulfillment_part import Fulfillment, Parcel
+from services.views.domain.order_part import Line, OrderPart, Package
+from services.views.domain.returns_part import Inspected, Return, ReturnedLine
+from services.views.domain.units import Part, Units, find, per_line
+from shared.events import Address, Charge, Customer
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of what is shown."""
+
+
+class Status(Shown, frozen=True, kw_only=True):
+    """The axes of an order, and whether it waits for a person or is being cancelled."""
+
+    order: str
+    payment: str
+    fulfillment: str
+    returns: str
+    on_hold: bool
+    cancelling: bool
+
+
+class Quantity(Shown, frozen=True, kw_only=True):
+    """Units of a line: ``total`` still wanted (ordered less cancelled), ``fulfilled`` of them
+    sent."""
+
+    total: int
+    fulfilled: int
+
+
+class Quantities(Shown, frozen=True, kw_only=True):
+    """Where the units of a line are; they add up to what was ordered."""
+
+    open: int
+    reserved: int
+    backordered: int
+    picked: int
+    packed: int
+    shipped: int
+    delivered: int
+    cancelled: int
+    return_requested: int
+    returned: int
+
+
+class LineView(Shown, frozen=True, kw_only=True):
+    """One line. ``payable`` is its total with its share of the order's charges; ``paid`` is what
+    was captured of that with the packages that its units are in. Both add up to the order's total
+    and captures."""
+
+    line_id: str
+    sku: str
+    description: str
+    ordered: int
+    quantity: Quantity
+    quantities: Quantities
+    unit_price: int
+    exact_unit_price: str | None
+    total: int
+    payable: int
+    paid: int
+
+
+class ItemView(Shown, frozen=True, kw_only=True):
+    """Some units of a line, with its words."""
+
+    line_id: str
+    sku: str
+    description: str
+    quantity: int
+    note: str = ""
+
+
+class MoneyView(Shown, frozen=True, kw_only=True):
+    """What the order costs, and what became of the money. ``to_capture`` is authorised and not yet
+    taken."""
+
+    currency: str
+    lines: int
+    charges: tuple[Charge, ...]
+    total: int
+    authorised: int
+    captured: int
+    voided: int
+    to_capture: int
+    refunded: int
+    refund_pending: int
+
+
+class ShipmentView(Shown, frozen=True, kw_only=True):
+    """One package, as the order and the warehouse know it. ``delivered_at`` is the carrier's time
+    where it gave one."""
+
+    package_id: str
+    fulfillment_id: str
+    state: str
+    location: str
+    carrier: str
+    tracking_number: str
+    items: tuple[ItemView, ...]
+    captured: int
+    refusal: str
+    packed_at: datetime | None
+    paid_at: datetime | None
+    released_at: datetime | None
+    shipped_at: datetime | None
+    delivered_at: datetime | None
+
+
+class FulfillmentView(Shown, frozen=True, kw_only=True):
+    """One location's share of the order."""
+
+    fulfillment_id: str
+    location: str
+    state: str
+    items: tuple[ItemView, ...]
+    picker: str
+    short: tuple[ItemView, ...]
+    reason: str
+    opened_at: datetime | None
+
+
+class PaymentView(Shown, frozen=True, kw_only=True):
+    """One payment; amounts in minor units."""
+
+    payment_id: str
+    provider_ref: str
+    authorised: int
+    captured: int
+    refunded: int
+    voided: int
+    declined: str
+    at: datetime | None
+
+
+class RefundView(Shown, frozen=True, kw_only=True):
+    """Money owed back: granted, paid or failed."""
+
+    refund_id: str
+    payment_id: str
+    return_id: str
+    amount: int
+    state: str
+    reason: str
+    at: datetime | None
+
+
+class HoldView(Shown, frozen=True, kw_only=True):
+    """Why the order waits or waited for a person."""
+
+    hold_id: str
+    kind: str
+    reason: str
+    placed_at: datetime | None
+    released_at: datetime | None
+    released_by: str
+    note: str
+
+
+class PromiseView(Shown, frozen=True, kw_only=True):
+    """Units of a line promised from a location."""
+
+    line_id: str
+    sku: str
+    location: str
+    quantity: int
+
+
+class NoticeView(Shown, frozen=True, kw_only=True):
+    """One message to the customer: requested, sent or failed."""
+
+    notification_id: str
+    template: str
+    state: str
+    reason: str
+    at: datetime | None
+
+
+class ReservationView(Shown, frozen=True, kw_only=True):
+    """One promise of stock: what it still holds, and where; what is missing."""
+
+    reservation_id: str
+    state: str
+    promised: tuple[PromiseView, ...]
+    missing: tuple[ItemView, ...]
+    expires_at: datetime | None
+    reason: str
+
+
+class ReturnView(Shown, frozen=True, kw_only=True):
+    """One return, with what is owed or was paid for it."""
+
+    return_id: str
+    state: str
+    items: tuple[ItemView, ...]
+    received: int
+    location: str
+    dispositions: tuple[ItemView, ...]
+    refund: RefundView | None
+    reason: str
+    requested_at: datetime | None
+    received_at: datetime | None
+    inspected_at: datetime | None
+    ended_at: datetime | None
+
+
+class OrderView(Shown, frozen=True, kw_only=True):
+    """An order, whole."""
+
+    id: str
+    version: int
+    number: str
+    channel: str
+    status: Status
+    reason: str
+    cancellation_refused: str
+    placed_at: datetime | None
+    recorded_at: datetime | None
+    confirmed_at: datetime | None
+    ended_at: datetime | None
+    updated_at: datetime | None
+    customer: Customer
+    ship_to: Address
+    payment_method: str
+    lines: tuple[LineView, ...]
+    money: MoneyView
+    payments: tuple[PaymentView, ...]
+    refunds: tuple[RefundView, ...]
+    holds: tuple[HoldView, ...]
+    reservations: tuple[ReservationView, ...]
+    fulfillments: tuple[FulfillmentView, ...]
+    shipments: tuple[ShipmentView, ...]
+    returns: tuple[ReturnView, ...]
+    notices: tuple[NoticeView, ...]
+    oddities: tuple[str, ...]
+
+
+S = TypeVar("S", bound=Shown)
+
+
+def _as(shown: type[S], part: Part) -> S:
+    """A stored row with its field names."""
+    return shown(**{name: getattr(part, name) for name in part.__struct_fields__})
+
+
+def view(document: Document) -> OrderView:
+    """The document as it is shown."""
+    order = document.order
+    described = {line.line_id: line.description for line in order.lines}
+    return OrderView(
+        id=document.order_id,
+        version=document.version,
+        number=order.number,
+        channel=order.channel,
+        status=status(document),
+        reason=order.reason,
+        cancellation_refused=order.cancel_refused,
+        placed_at=order.placed_at,
+        recorded_at=order.recorded_at,
+        confirmed_at=order.confirmed_at,
+        ended_at=order.ended_at,
+        updated_at=document.updated_at,
+        customer=order.customer,
+        ship_to=order.ship_to,
+        payment_method=order.payment_method,
+        lines=_lines(document),
+        money=money(order),
+        payments=tuple(_as(PaymentView, p) for p in order.payments),
+        refunds=tuple(_as(RefundView, x) for x in order.refunds),
+        holds=tuple(_as(HoldView, h) for h in order.holds),
+        reservations=_reservations(document, described),
+        fulfillments=tuple(_fulfillment(f, described) for f in document.fulfillment.fulfillments),
+        shipments=_shipments(document, described),
+        returns=tuple(_return(r, order, described) for r in document.returns.returns),
+        notices=tuple(_as(NoticeView, n) for n in document.notices.notices),
+        oddities=order.oddities,
+    )
+
+
+def status(document: Document) -> Status:
+    """The axes of an order."""
+    return Status(
+        **axes.all_of(document),
+        on_hold=axes.held(document.order),
+        cancelling=bool(document.order.cancelling),
+    )
+
+
+def money(order: OrderPart) -> MoneyView:
+    """The money of an order, in minor units."""
+    authorised = sum(p.authorised for p in order.payments)
+    captured = sum(p.captured for p in order.payments)
+    voided = sum(p.voided for p in order.payments)
+    return MoneyView(
+        currency=order.currency,
+        lines=sum(line.total for line in order.lines),
+        charges=order.charges,
+        total=order.total,
+        authorised=authorised,
+        captured=captured,
+        voided=voided,
+        to_capture=max(0, authorised - captured - voided),
+        refunded=sum(p.refunded for p in order.payments),
+        refund_pending=sum(r.amount for r in order.refunds if r.state == "granted"),
+    )
+
+
+def _lines(document: Document) -> tuple[LineView, ...]:
+    lines = document.order.lines
+    picked = _picked(document)
+    asked, back = _coming_back(document.returns.returns)
+    payable = spread(document.order.total, [line.total for line in lines])
+    return tuple(
+        _line(
+            line,
+            due,
+            picked.get(line.line_id, 0),
+            asked.get(line.line_id, 0),
+            back.get(line.line_id, 0),
+        )
+        for line, due in zip(lines, payable, strict=True)
+    )
+
+
+def _picked(document: Document) -> dict[str, int]:
+    """Units by line that were picked and are in no package yet."""
+    picked: dict[str, int] = {}
+    for f in document.fulfillment.fulfillments:
+        if f.state != "cancelled":
+            for line_id, n in per_line(f.picked).items():
+                picked[line_id] = picked.get(line_id, 0) + n
+    for parcel in document.fulfillment.parcels:
+        for line_id, n in per_line(parcel.lines).items():
+            picked[line_id] = picked.get(line_id, 0) - n
+    return picked
+
+
+def _coming_back(returns: Iterable[Return]) -> tuple[dict[str, int], dict[str, int]]:
+    """Units by line that shall come back, and that have."""
+    asked: dict[str, int] = {}
+    back: dict[str, int] = {}
+    for r in returns:
+        if r.state in ("declined", "cancelled"):
+            continue
+        if not r.inspected:
+            _add(asked, r.lines)
+        _add(back, (x for x in r.inspected if x.disposition != "missing"))
+    return asked, back
+
+
+def _add(sums: dict[str, int], lines: Iterable[ReturnedLine | Inspected]) -> None:
+    for line in lines:
+        sums[line.line_id] = sums.get(line.line_id, 0) + line.quantity
+
+
+def _line(line: Line, payable: int, picked: int, asked: int, back: int) -> LineView:
+    """Parts of other services are a moment ahead or behind: what they add is bounded by what the
+    order knows, so that the quantities always add up."""
+    picked = max(0, min(picked, line.reserved))
+    sent = {"delivered": line.delivered, "shipped": line.shipped}
+    returned = _from(sent, back)
+    requested = _from(sent, asked)
+    return LineView(
+        line_id=line.line_id,
+        sku=line.sku,
+        description=line.description,
+        ordered=line.ordered,
+        quantity=Quantity(
+            total=line.ordered - line.cancelled, fulfilled=line.shipped + line.delivered
+        ),
+        quantities=Quantities(
+            open=line.open,
+            reserved=line.reserved - picked,
+            backordered=line.backordered,
+            picked=picked,
+            packed=line.packed,
+            shipped=sent["shipped"],
+            delivered=sent["delivered"],
+            cancelled=line.cancelled,
+            return_requested=requested,
+            returned=returned,
+        ),
+        unit_price=line.unit_price,
+        exact_unit_price=line.exact_unit_price,
+        total=line.total,
+        payable=payable,
+        paid=payable * line.paid // line.ordered if line.ordered else 0,
+    )
+
+
+def _from(sent: dict[str, int], wanted: int) -> int:
+    """Take up to ``wanted`` units out of what was delivered, then shipped; how many that were."""
+    taken = 0
+    for place, there in sent.items():
+        n = min(there, wanted - taken)
+        sent[place] = there - n
+        taken += n
+    return taken
+
+
+def _items(
+    lines: Iterable[Units | ReturnedLine], described: dict[str, str]
+) -> tuple[ItemView, ...]:
+    return tuple(
+        ItemView(
+            line_id=x.line_id,
+            sku=x.sku,
+            description=described.get(x.line_id, ""),
+            quantity=x.quantity,
+            note=getattr(x, "reason", ""),
+        )
+        for x in lines
+    )
+
+
+def _reservations(document: Document, described: dict[str, str]) -> tuple[ReservationView, ...]:
+    return tuple(
+        ReservationView(
+            reservation_id=r.reservation_id,
+            state=r.state,
+            promised=tuple(_as(PromiseView, p) for p in r.promised),
+            missing=_items(r.missing, described),
+            expires_at=r.expires_at,
+            reason=r.reason,
+        )
+        for r in document.stock.reservations
+    )
+
+
+def _fulfillment(f: Fulfillment, described: dict[str, str]) -> FulfillmentView:
+    return FulfillmentView(
+        fulfillment_id=f.fulfillment_id,
+        location=f.location,
+        state=f.state,
+        items=_items(f.lines, described),
+        picker=f.picker,
+        short=_items(f.short, described),
+        reason=f.reason or f.short_reason,
+        opened_at=f.opened_at,
+    )
+
+
+def _shipments(document: Document, described: dict[str, str]) -> tuple[ShipmentView, ...]:
+    """One for each package that either side knows, in the order in which the warehouse packed."""
+    parcels = document.fulfillment.parcels
+    ids = dict.fromkeys(
+        [*(p.package_id for p in parcels), *(p.package_id for p in document.order.packages)]
+    )
+    locations = {f.fulfillment_id: f.location for f in document.fulfillment.fulfillments}
+    return tuple(
+        _shipment(
+            find(document.order.packages, id) or Package(package_id=id),
+            find(parcels, id) or Parcel(package_id=id),
+            locations,
+            described,
+        )
+        for id in ids
+    )
+
+
+def _shipment(
+    package: Package, parcel: Parcel, locations: dict[str, str], described: dict[str, str]
+) -> ShipmentView:
+    fulfillment_id = parcel.fulfillment_id or package.fulfillment_id
+    return ShipmentView(
+        package_id=package.package_id,
+        fulfillment_id=fulfillment_id,
+        state=_shipment_state(package, parcel),
+        location=parcel.location or package.location or locations.get(fulfillment_id, ""),
+        carrier=parcel.carrier or package.carrier,
+        tracking_number=parcel.tracking or package.tracking,
+        items=_items(parcel.lines or package.lines, described),
+        captured=package.captured,
+        refusal=package.refusal,
+        packed_at=parcel.packed_at or package.packed_at,
+        paid_at=package.paid_at,
+        released_at=parcel.released_at,
+        shipped_at=parcel.shipped_at or package.shipped_at,
+        delivered_at=parcel.arrived_at or parcel.delivered_at or package.delivered_at,
+    )
+
+
+def _shipment_state(package: Package, parcel: Parcel) -> str:
+    if package.delivered_at or parcel.delivered_at:
+        return "delivered"
+    if package.shipped_at or parcel.shipped_at:
+        return "shipped"
+    if package.stopped:
+        return "stopped"
+    if package.refusal:
+        return "payment_refused"
+    return "ready" if parcel.released_at else "packed"
+
+
+def _return(r: Return, order: OrderPart, described: dict[str, str]) -> ReturnView:
+    refund = next((x for x in order.refunds if x.return_id == r.return_id), None)
+    return ReturnView(
+        return_id=r.return_id,
+        state=r.state,
+        items=_items(r.lines, described),
+        received=r.received,
+        location=r.location,
+        dispositions=tuple(
+            ItemView(
+                line_id=x.line_id,
+                sku=x.sku,
+                description=described.get(x.line_id, ""),
+                quantity=x.quantity,
+                note=x.disposition,
+            )
+            for x in r.inspected
+        ),
+        refund=_as(RefundView, refund) if refund else None,
+        reason=r.reason,
+        requested_at=r.requested_at,
+        received_at=r.received_at,
+        inspected_at=r.inspected_at,
+        ended_at=r.ended_at,
+    )
+
+
+class Summary(Shown, frozen=True, kw_only=True):
+    """An order in a list."""
+
+    id: str
+    version: int
+    number: str
+    channel: str
+    status: Status
+    placed_at: datetime | None
+    customer_name: str
+    customer_email: str
+    units: int
+    total: int
+    currency: str
+
+
+def summary(document: Document) -> Summary:
+    """The document as a row of a list."""
+    order = document.order
+    return Summary(
+        id=document.order_id,
+        version=document.version,
+        number=order.number,
+        channel=order.channel,
+        status=status(document),
+        placed_at=order.placed_at,
+        customer_name=order.customer.name or order.ship_to.name or order.customer.customer_id,
+        customer_email=order.customer.email,
+        units=sum(line.ordered for line in order.lines),
+        total=order.total,
+        currency=order.currency,
+    )

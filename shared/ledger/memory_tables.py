@@ -1,0 +1,189 @@
+"""What the in-memory store keeps, and the reads that lock nothing."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from shared.ledger.store import (
+    Answer,
+    EffectRow,
+    FeedRow,
+    LogRow,
+    Mark,
+    ParkedRow,
+    Partition,
+    Snapshot,
+    TimerRow,
+)
+
+Fault = Callable[[str], Awaitable[None]]
+
+
+class Logged(NamedTuple):
+    """A row of the log with the time of its append."""
+
+    row: LogRow
+    at: datetime
+
+
+@dataclass(slots=True)
+class Owed:
+    """An effect and the state of its delivery."""
+
+    row: EffectRow
+    next_at: datetime
+    leased_until: datetime
+    parked: bool = False
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Tables:
+    """All that survives a crash of the process. ``by_stream`` maps a stream to the log ids of its versions."""
+
+    streams: dict[str, Snapshot] = field(default_factory=dict)
+    messages: dict[int, Logged] = field(default_factory=dict)
+    by_stream: dict[str, dict[int, int]] = field(default_factory=dict)
+    outbox: set[int] = field(default_factory=set)
+    feed: list[FeedRow] = field(default_factory=list)
+    chain: dict[Partition, int] = field(default_factory=dict)
+    published: int = 0
+    checkpoints: dict[Partition, Mark] = field(default_factory=dict)
+    timers: dict[tuple[str, str], TimerRow] = field(default_factory=dict)
+    effects: dict[str, Owed] = field(default_factory=dict)
+    parked: dict[int, tuple[ParkedRow, datetime]] = field(default_factory=dict)
+    answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
+    statements: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    ids: int = 0
+
+    def number(self, ids: Iterable[int]) -> list[FeedRow]:
+        """Give the next positions to these rows of the log, and chain each to its predecessor on the partition."""
+        first = len(self.feed)
+        for id in ids:
+            m, at = self.messages[id]
+            position, partition = len(self.feed) + 1, (m.topic, m.partition)
+            self.feed.append(
+                FeedRow(
+                    position=position,
+                    previous=self.chain.get(partition, 0),
+                    topic=m.topic,
+                    partition=m.partition,
+                    key=m.key,
+                    type=m.type,
+                    stream=m.stream,
+                    version=m.version or None,
+                    at=at,
+                    meta=m.meta,
+                    data=m.data,
+                )
+            )
+            self.chain[partition] = position
+            self.outbox.discard(id)
+        return self.feed[first:]
+
+
+class MemoryReads:
+    """The reads of a store; see `shared.ledger.store.Store` and `shared.ledger.postgres.PostgresStore`."""
+
+    tables: Tables
+    fault: Fault
+
+    async def checkpoints(self, partitions: Iterable[Partition]) -> dict[Partition, Mark]:
+        """The stored checkpoints; one never seen gets a row at (0, 0)."""
+        await self.fault("checkpoints")
+        return {p: self.tables.checkpoints.setdefault(p, Mark(0, 0)) for p in partitions}
+
+    async def parked_keys(self, topics: Iterable[str]) -> set[tuple[str, bytes]]:
+        """Every key of these topics that has parked records."""
+        await self.fault("parked_keys")
+        wanted = set(topics)
+        return {(r.topic, r.key) for r, _ in self.tables.parked.values() if r.topic in wanted}
+
+    async def feed(self, after: int, limit: int) -> list[FeedRow]:
+        """The feed above a position."""
+        await self.fault("feed")
+        return self.tables.feed[after : after + limit]
+
+    async def feed_of(
+        self, topic: str, partition: int, after: int, upto: int, limit: int
+    ) -> list[FeedRow]:
+        """The feed of one topic and partition in (after, upto]."""
+        await self.fault("feed_of")
+        rows = self.tables.feed[after:upto]
+        return [r for r in rows if (r.topic, r.partition) == (topic, partition)][:limit]
+
+    async def heads(self) -> dict[Partition, int]:
+        """The last position given on each topic and partition."""
+        await self.fault("heads")
+        return dict(self.tables.chain)
+
+    async def published(self) -> int:
+        """Up to where the broker is known to have the feed."""
+        await self.fault("published")
+        return self.tables.published
+
+    async def mark_published(self, position: int) -> None:
+        """Advance that cursor."""
+        await self.fault("mark_published")
+        self.tables.published = max(self.tables.published, position)
+
+    async def due_timers(self, at: datetime, limit: int) -> list[TimerRow]:
+        """Timers due at a time, oldest first."""
+        await self.fault("due_timers")
+        due = [t for t in self.tables.timers.values() if t.due_at <= at]
+        return sorted(due, key=lambda t: t.due_at)[:limit]
+
+    async def stream(
+        self, stream: str, after: int = 0
+    ) -> list[tuple[int, str, datetime, bytes, bytes]]:
+        """A stream's events above a version: version, type, time, meta, data."""
+        await self.fault("stream")
+        versions = self.tables.by_stream.get(stream, {})
+        rows = [self.tables.messages[versions[v]] for v in sorted(versions) if v > after]
+        return [(m.version, m.type, at, m.meta, m.data) for m, at in rows]
+
+    async def snapshot(self, stream: str) -> Snapshot | None:
+        """A stream's row, if it exists."""
+        await self.fault("snapshot")
+        return self.tables.streams.get(stream)
+
+    async def parked_of(self, topic: str, key: bytes, limit: int) -> list[tuple[int, ParkedRow]]:
+        """The oldest parked records of a key, with their ids."""
+        await self.fault("parked_of")
+        rows = ((id, r) for id, (r, _) in sorted(self.tables.parked.items()))
+        return [(id, r) for id, r in rows if (r.topic, r.key) == (topic, key)][:limit]
+
+    async def parked_summary(self, limit: int) -> list[dict[str, Any]]:
+        """Parked keys: topic, key (bytes), how many records wait, the first error, since when."""
+        await self.fault("parked_summary")
+        out: dict[tuple[str, bytes], dict[str, Any]] = {}
+        for _, (row, at) in sorted(self.tables.parked.items()):
+            first = {"topic": row.topic, "key": row.key, "records": 0, "since": at}
+            entry = out.setdefault((row.topic, row.key), {**first, "error": row.error})
+            entry["records"] += 1
+        return list(out.values())[:limit]
+
+    async def effects_open(self, limit: int) -> list[dict[str, Any]]:
+        """Effects that are owed, parked ones first, then by their next attempt."""
+        await self.fault("effects_open")
+        owed = sorted(self.tables.effects.values(), key=lambda o: (not o.parked, o.next_at))
+        return [
+            {
+                "id": o.row.id,
+                "subject": o.row.subject,
+                "type": o.row.type,
+                "attempts": o.row.attempts,
+                "next_at": o.next_at,
+                "parked": o.parked,
+                "error": o.error,
+            }
+            for o in owed[:limit]
+        ]
+
+    async def timers_open(self, limit: int) -> list[dict[str, Any]]:
+        """Pending timers, soonest first."""
+        await self.fault("timers_open")
+        names = ("subject", "name", "due_at", "type")
+        due = sorted(self.tables.timers.values(), key=lambda t: t.due_at)
+        return [dict(zip(names, t, strict=False)) for t in due[:limit]]
