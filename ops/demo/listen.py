@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord
 
 from shared.events import Event, decode, read_headers
@@ -50,24 +50,14 @@ async def listening(
 ) -> AsyncIterator[Listener]:
     """A listener that hears everything published after it was entered."""
     client = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=50
+        *topics, bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=50
     )
     await client.start()
     try:
-        partitions = [
-            TopicPartition(topic, number)
-            for topic in topics
-            for number in sorted(await _partitions(client, topic))
-        ]
-        client.assign(partitions)
+        partitions = client.assignment()  # without a group: every partition of the topics
         await client.seek_to_end(*partitions)
         for partition in partitions:  # a seek is lazy: without this the first events would be missed
             await client.position(partition)
         yield Listener(client)
     finally:
         await client.stop()
-
-
-async def _partitions(client: AIOKafkaConsumer, topic: str) -> set[int]:
-    await client.topics()  # refreshes the metadata
-    return client.partitions_for_topic(topic) or set()

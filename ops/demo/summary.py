@@ -212,25 +212,22 @@ def _unfinished(summary: Summary) -> Table:
     return table
 
 
-def welcome(world: World) -> RenderableType:
+def addresses(running: Running, order_id: str = "") -> RenderableType:
     """Where to look, and the keys: nothing is open without one."""
-    running = world.running
-    shown = next((p for p in world.tracker.orders.values() if p.end is End.RETURNED), None)
-    shown = shown or next(iter(world.tracker.orders.values()))
     pages = Table.grid(padding=(0, 2))
-    pages.add_row("orders", f"{running.urls['views']}/")
-    pages.add_row("one order", f"{running.urls['views']}/orders/{shown.planned.order_id}/page")
+    views = running.urls["views"]
+    pages.add_row("orders", f"{views}/")
+    if order_id:
+        pages.add_row("one order", f"{views}/orders/{order_id}/page")
+        pages.add_row("", f"oms why {order_id}")
     pages.add_row("e-mails", f"{running.urls['sink']}/")
     for service in (*EVENT_SOURCED, "views"):
-        pages.add_row(f"{service} API", f"{running.urls[service]}/openapi.json  and  /metrics")
+        pages.add_row(f"{service} API", f"{running.urls[service]}/openapi.json")
+    pages.add_row("metrics", f"{running.urls['order']}/metrics, and so on for each (role ops)")
     keys = Table.grid(padding=(0, 2))
     keys.add_row("sign in to the pages (agent)", running.keys["views"]["agent"])
     keys.add_row("place orders (channel web)", running.keys["order"]["channel:web"])
-    keys.add_row("order metrics, feed (ops)", running.keys["order"]["ops"])
+    keys.add_row("metrics and feed of orders (ops)", running.keys["order"]["ops"])
     keys.add_row("all keys", str(running.data / "keys" / "plain.json"))
-    return Group(Text("\nLook at", style="bold"), pages, Text("\nKeys of this system", style="bold"), keys)
-
-
-def print_plain(console: Console, text: str) -> None:
-    """A line that no terminal width breaks."""
-    console.print(text, soft_wrap=True, markup=False, highlight=False)
+    heads = [Text(f"\n{words}", style="bold") for words in ("Look at", "Keys of this system")]
+    return Group(heads[0], pages, heads[1], keys)

@@ -20,7 +20,8 @@ UNIQUE = Check(8, "message ids are unique")
 CAUSES = Check(8, "every cause exists, or is a root")
 ACYCLIC = Check(8, "nothing comes before its cause, and nothing causes itself")
 ONCE = Check(9, "a message was applied once: all that it caused in a service was written at one time")
-CHECKS = (UNIQUE, CAUSES, ACYCLIC, ONCE)
+ASKED = Check(9, "each call to the outside is asked for by one event")
+CHECKS = (UNIQUE, CAUSES, ACYCLIC, ONCE, ASKED)
 
 OWNERS = {
     "order": "order",
@@ -58,12 +59,14 @@ def stem_of_cause(cause: str) -> str | None:
 def check_causes(spool: Spool, present: set[str], tally: Tally) -> None:
     """Run all checks of the module over the ids of every log; ``present`` are the services whose logs were read."""
     spool.index("create index ids_id on ids (id)")
+    spool.index("create index ids_cause on ids (cause)")
     spool.index("create index asked_stem on asked (stem)")
     _unique(spool, tally)
     _known(spool, present, tally)
     _order(spool, tally)
     _cycles(spool, tally)
     _once(spool, tally)
+    _asked(spool, tally)
 
 
 def _unique(spool: Spool, tally: Tally) -> None:
@@ -120,13 +123,18 @@ def _why_unknown(
         if OWNERS[event[1]] not in present:
             return ""
         return f"its cause {cause} is in no log"
-    if command := _COMMAND.fullmatch(cause):
-        sender = command[1]
-        if _is_own(sender) or _EVENT.fullmatch(sender):
-            return "" if "order" not in present else f"its cause, the command {cause}, is in no log"
+    if (command := _COMMAND.fullmatch(cause)) and _is_of_this_system(spool, command[1]):
+        return "" if "order" not in present else f"its cause, the command {cause}, is in no log"
     if service not in OPEN_TO_OUTSIDERS:
         return f"its cause {cause} is in no log, and nobody outside can write to {service}"
     return ""
+
+
+def _is_of_this_system(spool: Spool, sender: str) -> bool:
+    """Whether what sent a command is known here; an outsider's id may look like a command's."""
+    if _is_own(sender) or _EVENT.fullmatch(sender):
+        return True
+    return bool(spool.look("select 1 from ids where cause = ? limit 1", sender))
 
 
 def _edges(spool: Spool) -> Iterator[tuple[int, int]]:
@@ -170,13 +178,23 @@ def _cycles(spool: Spool, tally: Tally) -> None:
 
 
 def _once(spool: Spool, tally: Tally) -> None:
-    sql = f"""select service, cause, count(*), max(at) - min(at), stream, version, id, max(row) from ids
-              where cause <> '' and cause not like '{_REPEATABLE}' group by service, cause"""  # noqa: S608 - a constant
-    for service, cause, _, apart, stream, version, id, _ in spool.query(sql):
-        outside = not (_is_own(cause) or _EVENT.fullmatch(cause) or _COMMAND.fullmatch(cause))
-        if outside:
-            continue  # its sender may send again; business keys see to it that nothing happens twice
+    """Outside producers may send a message again, under the same id: business keys see to it that nothing happens twice."""
+    sql = f"""select service, cause, max(at) - min(at), stream, version, id, max(row) from ids i
+              where cause not like '{_REPEATABLE}' and (
+                  cause like 'request:%' or cause like 'timer:%' or cause like 'effect:%'
+                  or exists (select 1 from ids c where c.id = i.cause))
+              group by service, cause"""  # noqa: S608 - a constant
+    for service, cause, apart, stream, version, id, _ in spool.query(sql):
         tally.saw(ONCE)
         if apart:
             why = f"{cause} was applied again {apart / 1000:,.1f} ms after the first time"
             tally.violation(ONCE, Place(service, stream, version, id), why)
+
+
+def _asked(spool: Spool, tally: Tally) -> None:
+    tally.saw(ASKED, int(next(spool.query("select count(distinct stem) from asked"))[0]))
+    sql = """select stem, n, i.service, i.stream, i.version, i.id
+             from (select stem, count(*) as n, max(id) as last from asked group by stem having n > 1) a
+             join ids i on i.id = a.last"""
+    for stem, n, *place in spool.query(sql):
+        tally.violation(ASKED, Place(*place), f"{n} events ask for calls under {stem!r}")

@@ -38,7 +38,7 @@ class NotificationsSettings(Settings):
     smtp_tls: Tls = Field("auto", description="none, auto (STARTTLS if offered), starttls or tls")
     smtp_username: str | None = None
     smtp_password: str | None = Field(None, repr=False)
-    smtp_connections: int = Field(4, ge=1, le=64, description="Connections to the mail server")
+    smtp_connections: int = Field(8, ge=1, le=64, description="Connections to the mail server")
     webhook_key: str = Field(
         "",
         repr=False,

@@ -15,7 +15,7 @@ from services.views.domain.view import OrderView, Summary
 from services.views.feed import Feeder
 from services.views.handlers import TABLE
 from services.views.reader import Filter, Place, Reader, Stock
-from shared.ledger.parking import redrive
+from shared.ledger.parking import key_bytes, redrive
 from shared.ledger.postgres import PostgresStore
 from shared.service import Identifier, Input, Principal, Problem, Role, Timestamp, require, router
 from shared.service.conditional import etag
@@ -336,7 +336,9 @@ def _operator_routes(r: APIRouter, database: PostgresStore, feeder: Feeder) -> N
     async def drive(body: Redrive, who: Operator) -> Response:
         """Apply a key's parked records again, in order, once; stops at the first that fails."""
         feeding = _fed(feeder)
-        done = await redrive(TABLE, feeding.store, feeding.projector, body.topic, body.key.encode())
+        done = await redrive(
+            TABLE, feeding.store, feeding.projector, body.topic, key_bytes(body.key)
+        )
         return _json(done)
 
 

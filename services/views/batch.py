@@ -128,7 +128,17 @@ def _entry(order_id: str, at: datetime, task: Task, record: Record, event: Event
         event.tag(),
         record.partition,
         record.offset,
-        task.mark.sequence if task.chained and task.mark else -1,
+        _position(task, record),
         _encode(meta),
         record.value,
     )
+
+
+def _position(task: Task, record: Record) -> int:
+    """The record's place in its producer's feed; -1 when it is not part of a chain. What was parked
+    has no mark any more, and is asked for its header."""
+    if task.chained and task.mark is not None:
+        return task.mark.sequence
+    if task.parked_id is None:
+        return -1
+    return next((int(value) for name, value in record.headers if name == "ce_sequence"), -1)

@@ -74,7 +74,7 @@ def read_headers(headers: Iterable[tuple[str, bytes]]) -> Envelope:
             causation_id=h.get("ce_causationid", b"").decode(),
             actor=h.get("ce_actor", b"").decode(),
             traceparent=h.get("traceparent", b"").decode(),
-            sequence=None if sequence is None else int(sequence),
+            sequence=None if sequence is None else _position(sequence),
             previous=int(h["ce_previous"]) if sequence is not None else None,
         )
     except KeyError as missing:
@@ -87,6 +87,13 @@ def read_headers(headers: Iterable[tuple[str, bytes]]) -> Envelope:
 def rfc3339(time: datetime) -> str:
     """A UTC time as RFC 3339 text with ``Z``."""
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _position(raw: bytes) -> int:
+    position = int(raw)
+    if not 0 < position < 2**63:
+        raise ValueError(f"{position} is no position")
+    return position
 
 
 def _time(raw: bytes | None) -> datetime | None:

@@ -42,8 +42,8 @@ def wanted(
     suspects: set[tuple[str, bytes]],
     poison: Container[int] = (),
 ) -> Want:
-    """Everything that these units need to see; of keys only those that may be parked. Tasks whose ``id()`` is ``poison``
-    are not decided about, and need no streams: the database may refuse even their names."""
+    """Everything that these units need to see; of keys only those that may be parked. Tasks whose ``id()`` is in
+    ``poison`` are not decided about, and need no streams: the database may refuse even their names."""
     want = Want()
     for unit in units:
         want.checkpoints |= unit.expected.keys()
@@ -61,7 +61,10 @@ def wanted(
             if task.message is not None and id(task) not in poison:
                 handler = table.handlers.get(type(task.message))
                 if handler is not None:
-                    want.streams.update(handler.streams(task.message))
+                    try:
+                        want.streams.update(handler.streams(task.message))
+                    except Exception:  # noqa: BLE001, S112 - raised again where it fails this task alone
+                        continue
     return want
 
 

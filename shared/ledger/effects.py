@@ -7,16 +7,17 @@ it is answered. The answer is a message to the service's own decider, and settle
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import structlog
 
 from shared.events import Command
+from shared.ledger import crashpoints
 from shared.ledger.batch import LEASE
 from shared.ledger.store import EffectRow, Meta, Store, Unavailable
-from shared.ledger.work import Overloaded, Task, Unit
+from shared.ledger.work import Overloaded, Task, Unit, printable
 from shared.ledger.writer import Writer, utc_now
 
 log = structlog.get_logger()
@@ -45,10 +46,16 @@ class Effects:
     """Runs a service's effects. ``performers`` maps a request type to what performs it."""
 
     def __init__(
-        self, store: Store, writer: Writer, performers: Mapping[type[msgspec.Struct], Performer]
+        self,
+        store: Store,
+        writer: Writer,
+        performers: Mapping[type[msgspec.Struct], Performer],
+        *,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
         self._writer = writer
+        self._clock = clock
         self._performers = {str(t.__struct_config__.tag): p for t, p in performers.items()}
         self._decoders = {str(t.__struct_config__.tag): msgspec.json.Decoder(t) for t in performers}
         self._fresh: list[EffectRow] = []
@@ -91,7 +98,7 @@ class Effects:
             rows, self._fresh = self._fresh[:room], self._fresh[room:]
             return rows
         try:
-            now = utc_now()
+            now = self._clock()
             rows = await self._store.lease_effects(now, now + LEASE, room)
         except Unavailable as error:
             log.warning("effects_wait", error=str(error))
@@ -104,6 +111,7 @@ class Effects:
             if performer is None:
                 raise LookupError(f"no performer for {row.type}: was this service downgraded?")
             answer = await performer(self._decoders[row.type].decode(row.request), row.id)
+            crashpoints.reach(crashpoints.AFTER_EFFECT)
             self._answers.append((row, answer))
             self._answered.set()
         except TryAgain as error:
@@ -133,13 +141,13 @@ class Effects:
                     await self._postpone(row, f"answer not accepted: {result}", parked=True)
 
     async def _postpone(self, row: EffectRow, error: str, *, parked: bool) -> None:
-        next_at = utc_now() + timedelta(seconds=retry_after(row.attempts))
+        next_at = self._clock() + timedelta(seconds=retry_after(row.attempts))
         level = log.error if parked else log.warning
         level(
             "effect_parked" if parked else "effect_retries", id=row.id, type=row.type, error=error
         )
         try:
-            await self._store.postpone_effect(row.id, error[:2000], next_at, parked=parked)
+            await self._store.postpone_effect(row.id, printable(error), next_at, parked=parked)
         except Unavailable as away:
             log.warning("effect_lease_runs_out", id=row.id, error=str(away))
 
@@ -150,7 +158,7 @@ class Effects:
             ids = [*self._running, *(row.id for row in self._fresh)]
             if ids:
                 try:
-                    await self._store.renew_leases(ids, utc_now() + LEASE)
+                    await self._store.renew_leases(ids, self._clock() + LEASE)
                 except Unavailable as error:
                     log.warning("leases_not_renewed", error=str(error))
 

@@ -2,7 +2,8 @@
 
 Rows are locked from read until commit or rollback; ids are given before the commit, so they become visible out of
 order; a second creator of a stream meets a conflict. ``fault`` is awaited at labelled points: there a simulation
-yields, waits, raises `Unavailable`, or lets the process die; raising at ``after_commit`` is a commit whose answer was lost.
+yields, waits, raises `Unavailable`, or lets the process die; raising at ``after_commit`` is a commit whose answer was
+lost.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from shared.ledger.memory_tables import Fault, Logged, MemoryReads, Owed, Tables
+from shared.ledger.memory_tables import Fault, Logged, MemoryReads, Owed, Tables, calm
 from shared.ledger.store import (
     Conflict,
     EffectRow,
@@ -23,11 +24,6 @@ from shared.ledger.store import (
 )
 
 Key = tuple[str, Hashable]
-
-
-async def calm(label: str) -> None:
-    """No fault; only lets others run, as a round trip would."""
-    await asyncio.sleep(0)
 
 
 class RowLocks:

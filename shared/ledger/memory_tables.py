@@ -1,10 +1,12 @@
 """What the in-memory store keeps, and the reads that lock nothing."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from shared.ledger.parking import key_text
 from shared.ledger.store import (
     Answer,
     EffectRow,
@@ -18,6 +20,11 @@ from shared.ledger.store import (
 )
 
 Fault = Callable[[str], Awaitable[None]]
+
+
+async def calm(label: str) -> None:
+    """No fault; only lets others run, as a round trip would."""
+    await asyncio.sleep(0)
 
 
 class Logged(NamedTuple):
@@ -155,11 +162,11 @@ class MemoryReads:
         return [(id, r) for id, r in rows if (r.topic, r.key) == (topic, key)][:limit]
 
     async def parked_summary(self, limit: int) -> list[dict[str, Any]]:
-        """Parked keys: topic, key (bytes), how many records wait, the first error, since when."""
+        """Parked keys: topic, key as text, how many records wait, the first error, since when."""
         await self.fault("parked_summary")
         out: dict[tuple[str, bytes], dict[str, Any]] = {}
         for _, (row, at) in sorted(self.tables.parked.items()):
-            first = {"topic": row.topic, "key": row.key, "records": 0, "since": at}
+            first = {"topic": row.topic, "key": key_text(row.key), "records": 0, "since": at}
             entry = out.setdefault((row.topic, row.key), {**first, "error": row.error})
             entry["records"] += 1
         return list(out.values())[:limit]

@@ -1,5 +1,6 @@
 """Redrive: a parked key's messages applied again, in order, each once."""
 
+import re
 from typing import Any, Protocol
 
 from shared.events import BadEnvelope, BadPayload, UnknownType, read_headers
@@ -22,6 +23,22 @@ class ParkingStore(Protocol):
     async def parked_of(self, topic: str, key: bytes, limit: int) -> list[tuple[int, ParkedRow]]:
         """The oldest parked records of a key, with their ids."""
         ...
+
+
+def key_text(key: bytes) -> str:
+    """A record's key as it is listed: Postgres' escape format, in which other bytes than ASCII are octal."""
+    text = key.replace(b"\\", b"\\\\")
+    return "".join(chr(b) if 0 < b < 128 else f"\\{b:03o}" for b in text)
+
+
+def key_bytes(text: str) -> bytes:
+    """The key that is listed as ``text``; plain text stands for its UTF-8 bytes."""
+
+    def unescape(match: re.Match[bytes]) -> bytes:
+        octal = match[1]
+        return octal if octal == b"\\" else bytes([int(octal, 8)])
+
+    return re.sub(rb"\\(\\|[0-3][0-7]{2})", unescape, text.encode())
 
 
 async def redrive(

@@ -34,6 +34,14 @@ SQL = {p.stem: p.read_text() for p in (Path(__file__).parent / "sql").glob("*.sq
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
+#: Errors that tell of what is in the batch. Text with a lone surrogate cannot even be sent.
+_REFUSED = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.ProgrammingError,
+    UnicodeEncodeError,
+)
+
 #: Errors that tell of the database's state and not of the batch: run it again later.
 _TRANSIENT = (
     psycopg.OperationalError,
@@ -204,7 +212,7 @@ class PostgresStore:
                     await _leave_clean(connection)
         except errors.UniqueViolation as error:
             raise Conflict(str(error)) from error
-        except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
+        except _REFUSED as error:
             raise Unwritable(str(error)) from error
         except _TRANSIENT as error:
             raise Unavailable(str(error)) from error
@@ -316,6 +324,12 @@ class PostgresStore:
         sql = """select id, subject, type, attempts, next_at, parked, error from effects
                  order by parked desc, next_at limit %(limit)b"""
         return await self._dicts(sql, limit=limit)
+
+    async def retry_effect(self, id: str) -> bool:
+        """Make a parked or waiting effect due now, with its attempts counted anew; whether it was there."""
+        sql = """update effects set parked = false, attempts = 0, next_at = now() where id = %(id)b
+                 returning id"""
+        return bool(await self._all(sql, id=id))
 
     async def timers_open(self, limit: int) -> list[dict[str, Any]]:
         """Pending timers, soonest first."""

@@ -91,8 +91,13 @@ def parked_row(task: Task, error: str) -> ParkedRow:
         sequence=task.mark.sequence if task.chained and task.mark else -1,
         headers=msgspec.msgpack.encode(record.headers),
         value=record.value,
-        error=error[:2000],
+        error=printable(error),
     )
+
+
+def printable(error: str) -> str:
+    """An error's text as every database takes it: no NUL, no lone surrogate, at most 2,000 characters."""
+    return error[:2000].replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def unpack_headers(data: bytes) -> list[tuple[str, bytes]]:

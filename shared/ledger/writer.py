@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from shared.ledger import crashpoints
 from shared.ledger.batch import Batch, wanted
 from shared.ledger.store import (
     Conflict,
@@ -202,7 +203,9 @@ class Writer:
             results = [[settle.settle(task) for task in unit.tasks] for unit in units]
             writes = batch.finish()
             self.suspects |= {(row.topic, row.key) for row in writes.parked}
+            crashpoints.reach(crashpoints.BEFORE_COMMIT)
             await tx.write(writes)
+        crashpoints.reach(crashpoints.AFTER_COMMIT)
         if writes.rows:
             self._on_commit()
         if writes.effects:

@@ -9,9 +9,9 @@ import msgspec
 from fastapi import APIRouter, Depends, Query
 
 from shared.events.envelope import rfc3339
-from shared.ledger.parking import redrive
+from shared.ledger.parking import key_bytes, redrive
 from shared.ledger.store import FeedRow, Meta
-from shared.service.fields import Input
+from shared.service.fields import Input, Text
 from shared.service.http import router
 from shared.service.problems import Problem
 from shared.service.security import Principal, Role, require
@@ -31,6 +31,12 @@ class Redrive(Input):
 
     topic: str
     key: str
+
+
+class Retry(Input):
+    """Which effect, by its id."""
+
+    id: Text
 
 
 def feed_item(row: FeedRow, source: str) -> dict[str, Any]:
@@ -113,13 +119,20 @@ def _parking_routes(r: APIRouter, runtime: Runtime) -> None:
     async def drive(body: Redrive, who: Operator) -> dict[str, Any]:
         """Apply a key's parked messages again, in order, once; stops at the first that fails."""
         return await redrive(
-            runtime.table, runtime.store, runtime.writer, body.topic, body.key.encode()
+            runtime.table, runtime.store, runtime.writer, body.topic, key_bytes(body.key)
         )
 
     @r.get("/effects")
     async def effects(who: Reader, limit: Limit = 100) -> dict[str, Any]:
         """Calls to the outside that are owed: attempts, next attempt, last error, parked or not."""
         return {"items": await runtime.store.effects_open(limit)}
+
+    @r.post("/effects/retry")
+    async def retry(body: Retry, who: Operator) -> dict[str, Any]:
+        """Make an effect due now: the outside works again, or what it refused was mended."""
+        if not await runtime.store.retry_effect(body.id):
+            raise Problem(404, "effect-unknown", "No such effect", detail="It may be answered already")
+        return {"id": body.id, "due": "now"}
 
     @r.get("/timers")
     async def timers(who: Reader, limit: Limit = 100) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from prometheus_client import Gauge
 from shared.ledger.effects import Effects, Performer
 from shared.ledger.postgres import PostgresStore
 from shared.ledger.table import Table
-from shared.ledger.timers import run_timers
+from shared.ledger.timers import Timers
 from shared.ledger.writer import Writer
 from shared.service import operations
 from shared.service.http import ServiceApp, create_app
@@ -73,7 +73,7 @@ async def compose(
     _measure(app, runtime)
     tasks = [
         Task("consumer", lambda handle: _consume(handle, consumer)),
-        Task("timers", lambda handle: _run(handle, run_timers(table, store, writer))),
+        Task("timers", lambda handle: _run(handle, Timers(table, store, writer).run())),
         Task("effects", lambda handle: _run(handle, effects.run())),
         Task("writer", lambda handle: _run(handle, writer.run())),
         Task("relay", lambda handle: _run(handle, relay.run())),

@@ -115,8 +115,8 @@ class Recovery:
         await _end([self._watching, *self._stopped.values()])
 
     def begin(self, partition: Partition, trouble: Gap | ChainBroken) -> None:
-        """Stop reading a partition until its gap is closed from the producer's feed; where its chain is broken, until the
-        checkpoint was mended."""
+        """Stop reading a partition until its gap is closed from the producer's feed; where its chain is broken, until
+        the checkpoint was mended."""
         work: Coroutine[Any, Any, None]
         if isinstance(trouble, Gap):
             self._reader.counters.gaps += 1

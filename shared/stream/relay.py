@@ -8,6 +8,7 @@ import msgspec
 import structlog
 
 from shared.events import Envelope
+from shared.ledger import crashpoints
 from shared.ledger.store import FeedRow, Meta, Partition, Store, Unavailable
 from shared.stream.port import BrokerLost, Outgoing, Producer
 
@@ -89,7 +90,9 @@ class Relay:
             if not rows or rows[0].position != self.published + 1:
                 rows = await self._store.feed(self.published, ROWS_MAX)
             if rows:
+                crashpoints.reach(crashpoints.AFTER_SEQUENCING)
                 await self._publish(producer, rows)
+                crashpoints.reach(crashpoints.AFTER_PUBLISH)
                 self.published = rows[-1].position
                 batches += 1
             if len(rows) >= BUSY_ROWS:
@@ -109,6 +112,12 @@ class Relay:
         for row in rows:
             record = Outgoing(row.key.encode(), row.data, envelope(row, self._source).headers())
             by_partition.setdefault((row.topic, row.partition), []).append(record)
-        async with asyncio.TaskGroup() as group:
-            for partition, records in by_partition.items():
-                group.create_task(producer.publish(partition, records))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for partition, records in by_partition.items():
+                    group.create_task(producer.publish(partition, records))
+        except ExceptionGroup as failed:
+            lost, other = failed.split(BrokerLost)
+            if lost is None or other is not None:
+                raise
+            raise BrokerLost("; ".join(map(str, lost.exceptions))) from failed

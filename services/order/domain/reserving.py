@@ -132,13 +132,19 @@ def stock_open(state: Order) -> bool:
 
 
 def give_back(
-    state: Order, reason: str, lines: tuple[LineQuantity, ...] = (), location: str = ""
+    state: Order,
+    reason: str,
+    lines: tuple[LineQuantity, ...] = (),
+    location: str = "",
+    release_id: str = "",
 ) -> ReleaseReservation:
-    """The command that returns units to stock; the whole reservation when no lines are given."""
+    """The command that returns units to stock; the whole reservation when no lines are given.
+    ``release_id`` makes giving back a part count once."""
     return ReleaseReservation(
         reservation_id=state.reservation_id,
         order_id=state.order_id,
         lines=lines or state.quantities(),
         reason=reason,
         location=location,
+        release_id=release_id,
     )

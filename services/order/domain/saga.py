@@ -144,7 +144,8 @@ def _react_to_goods(state: Order, event: e.OrderEvent) -> Items:
             ]
         case e.LinesCancelled():
             location = fulfillments_of(state.order_id, state.allocations)[event.fulfillment_id]
-            return [give_back(state, event.reason, event.lines, location)]
+            part = f"{event.fulfillment_id}.short"
+            return [give_back(state, event.reason, event.lines, location, part)]
         case e.ReturnAccepted() if event.refund.amount > 0:
             return [_refund(state, event)]
         case _:

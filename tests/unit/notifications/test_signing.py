@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from services.notifications.webhooks import cloud_event
 KEY = "a key of the service, thirty-two characters or more"
 #: The published vector of the specification's own libraries.
 SECRET = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-VECTORS = Path("/tmp/data/messages/standard_webhooks/vectors.json")
+SAMPLES = Path(os.environ.get("OMS_DATA") or Path(__file__).parents[4] / "shared" / "data")
+ARCHIVE = SAMPLES / "messages.tar.xz"
 
 
 @pytest.mark.parametrize("secret", [SECRET, f"whsec_{SECRET}"])
@@ -30,9 +33,13 @@ def test_the_published_vector(secret: str) -> None:
     }
 
 
-@pytest.mark.skipif(not VECTORS.exists(), reason="the archive of message samples is not here")
+@pytest.mark.skipif(not ARCHIVE.exists(), reason="no messages.tar.xz in ../shared/data or OMS_DATA")
 def test_the_vectors_of_the_archive() -> None:
-    v = json.loads(VECTORS.read_text())
+    with tarfile.open(ARCHIVE) as archive:
+        [path] = [m for m in archive.getnames() if m.endswith("standard_webhooks/vectors.json")]
+        file = archive.extractfile(path)
+        assert file is not None
+        v = json.load(file)
     at = datetime.fromtimestamp(v["timestamp"], UTC)
     for secret in (v["secret"], v["secret_prefixed"]):
         headers = signed(v["msg_id"], v["payload"].encode(), secret, at)

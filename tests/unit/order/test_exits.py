@@ -16,9 +16,14 @@ CANCEL = o.CancelOrder(order_id=x.ID, reason="changed my mind", actor="agent:1")
 STREAM = f"order-{x.ID}"
 
 
-def release(reason, lines=(x.TEA, x.CUP), location=""):
+def release(reason, lines=(x.TEA, x.CUP), location="", release_id=""):
     return i.ReleaseReservation(
-        reservation_id=x.RESERVATION, order_id=x.ID, lines=lines, reason=reason, location=location
+        reservation_id=x.RESERVATION,
+        order_id=x.ID,
+        lines=lines,
+        reason=reason,
+        location=location,
+        release_id=release_id,
     )
 
 
@@ -209,7 +214,7 @@ def test_a_short_pick_is_neither_sent_nor_charged_nor_kept_in_reserve():
     missing = (replace(x.TEA, quantity=1),)
     scenario.then(
         o.LinesCancelled(order_id=x.ID, fulfillment_id=x.LON, lines=missing, reason="short_pick"),
-        release("short_pick", missing, "LON"),
+        release("short_pick", missing, "LON", f"{x.LON}.short"),
     )
     two = x.packed(x.LON, replace(x.TEA, quantity=2))
     charged = 0

@@ -90,12 +90,13 @@ class Journey:
     def all_lines(self) -> tuple[LineQuantity, ...]:
         return tuple(self.line(k, q) for k, q in enumerate(self.quantities))
 
-    def allocations(self, locations: Sequence[str] = ("LON",)) -> tuple[Allocation, ...]:
+    def allocations(self) -> tuple[Allocation, ...]:
+        places = self.locations
         return tuple(
             Allocation(
                 line_id=str(k + 1),
                 sku=self.skus[k],
-                location=locations[k % len(locations)],
+                location=places[k % len(places)],
                 quantity=q,
             )
             for k, q in enumerate(self.quantities)

@@ -29,9 +29,10 @@ from shared.ledger.store import Partition
 from shared.ledger.work import Unit
 from shared.service import Keyring
 from shared.service.security import KeyEntry, Role, generate_key, hash_key
+from shared.stream.consumer import StartedConsumer
 from shared.stream.healer import CannotHeal
 from shared.stream.port import Record
-from tests.unit.views.journey import Journey, LineQuantity, Said, Topics, received, task
+from tests.unit.views.journey import Journey, Said, Topics, received, task
 
 
 class NoHealer:
@@ -68,12 +69,12 @@ async def project(store: ViewStore, records: Iterable[Record], batch: int = 100)
 
 def shop() -> dict[str, Journey]:
     """Orders in many states, by a name of the state."""
-    part = {"number": "1004", "skus": ("LAMP-3", "BULB-9"), "quantities": (1, 4), "channel": "shop"}
+    split = Journey("1004", "shop", quantities=(1, 4), skus=("LAMP-3", "BULB-9"))
     j = {
         "completed": Journey("1001").whole(),
         "returned": Journey("1002").whole(),
         "cancelled": Journey("1003").placed().reserved().confirmed().opened().cancelled(),
-        "split": Journey(**part).placed().reserved(("LON", "YRK")).confirmed(),
+        "split": split.placed().reserved(("LON", "YRK")).confirmed(),
         "backordered": Journey("1005").placed("wait").backordered(),
         "rejected": Journey("1006").placed().rejected(),
         "held": Journey("1007", channel="shop").placed().reserved().confirmed().held(),
@@ -161,5 +162,5 @@ def serving(dsn: str, orders: dict[str, Journey]) -> Iterator[Site]:
         listener.close()
 
 
-async def _no_broker(group: str) -> object:
+async def _no_broker(group: str) -> StartedConsumer:
     raise AssertionError(f"{group} wants a broker, this test has none")

@@ -1,0 +1,166 @@
+"""The transport floor of a journey: the same bytes, without domain code.
+
+After a journey its traffic is surveyed (`benchmarks.survey`): which rows of which size each service wrote for each type of
+record it read, in how many transactions. Then, on the same broker and database server, as many processes as there were
+services read the same records and write rows and records of the same number and size, in log, outbox, feed and topics, in
+transactions of the average size of the journey (`benchmarks.floor_process`). What the floor leaves out is what the domain
+needs: decoding, deciding, stream states and their locks, timers, effects, parking, the watermark and the chain. So the ratio
+of journey to floor says what share of the transport's speed is left when orders are really decided.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import psycopg
+
+from benchmarks.children import child
+from benchmarks.floor_process import PREFIX, TABLES
+from benchmarks.load import Records, publish
+from benchmarks.testbed import PARTITIONS, Testbed, until
+from benchmarks.traffic import Traffic, consumed_records, expected, numbered, whole
+from ops import stack
+from shared.events.order import PlaceOrder
+from shared.ledger.batch import partition_of
+from shared.stream.kafka import KafkaProducer
+from shared.stream.port import Outgoing
+
+LOOK_SECONDS = 0.05
+
+
+class Floor(NamedTuple):
+    """What the floor reached: when the order process had written everything, and when the read model had, if any;
+    orders a second, and the log's transactions by process."""
+
+    orders_per_s: float
+    with_entries_per_s: float | None
+    transactions: dict[str, int]
+
+
+async def measure(
+    bed: Testbed, traffic: Traffic, orders: Sequence[PlaceOrder], warm_up: Sequence[PlaceOrder]
+) -> Floor:
+    """Run the floor with as many orders as the journey had, after as many to warm up as the journey had."""
+    topics = sorted({t.topic for t in traffic.templates if t.topic} | {t for p in traffic.parts for t in p.topics})
+    await stack.create_topics(bed.stack.kafka, {PREFIX + t: PARTITIONS for t in topics})
+    spec = bed.stack.data / "traffic.msgpack"
+    await asyncio.to_thread(spec.write_bytes, msgspec.msgpack.encode(traffic))
+    for part in traffic.parts:
+        dsn = await bed.add_database(f"floor_{part.service}")
+        await asyncio.to_thread(_tables, dsn)
+    async with AsyncExitStack() as running:
+        producer = KafkaProducer(bed.stack.kafka)
+        await producer.start()
+        running.push_async_callback(producer.stop)
+        await _start(bed, traffic, spec, running)
+        warm = await _run(bed, traffic, producer, warm_up, 0)
+        del warm
+        before = await _transactions(bed, traffic)
+        orders_s, entries_s = await _run(bed, traffic, producer, orders, len(warm_up))
+    after = await _transactions(bed, traffic)
+    transactions = {name: after[name] - before[name] for name in after}
+    return Floor(
+        len(orders) / orders_s, len(orders) / entries_s if entries_s else None, transactions
+    )
+
+
+async def _start(bed: Testbed, traffic: Traffic, spec: Path, running: AsyncExitStack) -> None:
+    started = []
+    for part in traffic.parts:
+        env = {
+            "OMS_DATABASE": bed.dsns[f"floor_{part.service}"],
+            "OMS_KAFKA": bed.stack.kafka,
+        }
+        arguments = [str(spec), part.service]
+        started.append(
+            await running.enter_async_context(child("benchmarks.floor_process", arguments, env))
+        )
+    for one in started:
+        await one.ready()
+
+
+def _tables(dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute(TABLES)
+
+
+def records(traffic: Traffic, orders: Sequence[PlaceOrder], bodies: Sequence[bytes]) -> Records:
+    """The channel's records for the floor: the same bodies, under the order's id, which the real order service finds out."""
+    entry = traffic.templates[0]
+    out: Records = {}
+    for order, body in zip(orders, bodies, strict=True):
+        record = Outgoing(order.order_id.encode(), numbered(body, 0), entry.headers)
+        partition = partition_of(order.order_id, PARTITIONS)
+        out.setdefault((PREFIX + entry.topic, partition), []).append(record)
+    return out
+
+
+async def _run(
+    bed: Testbed,
+    traffic: Traffic,
+    producer: KafkaProducer,
+    orders: Sequence[PlaceOrder],
+    before: int,
+) -> tuple[float, float | None]:
+    """Seconds until the order process, and the read model, have written all rows; ``before`` orders went before."""
+    by_partition = records(traffic, orders, [msgspec.json.encode(o) for o in orders])
+    total = before + len(orders)
+    logs = {s: sum(rows.values()) for s, rows in expected(traffic, total).items()}
+    keepers = {
+        p.service: whole(consumed_records(traffic, p, total) * p.entries_per_record)
+        for p in traffic.parts
+        if p.entries_per_record
+    }
+    timeout_s = 60 + len(orders) / 50
+    async with AsyncExitStack() as open_connections:
+        connections = {
+            p.service: await open_connections.enter_async_context(bed.database(f"floor_{p.service}"))
+            for p in traffic.parts
+        }
+
+        async def written(service: str, table: str, count: int) -> bool:
+            # Ids are dense here: nothing ever fails. The largest is found in the index at once.
+            sql = {
+                "messages": "select coalesce(max(id), 0) from messages",
+                "entries": "select count(*) from entries",
+            }[table]
+            [(found,)] = await (await connections[service].execute(sql)).fetchall()
+            return int(str(found)) >= count
+
+        started = time.perf_counter()
+        await publish(producer, by_partition)
+        await until(
+            lambda: written("order", "messages", logs["order"]),
+            "the transport floor's order process has written everything",
+            timeout_s=timeout_s,
+            every_s=LOOK_SECONDS,
+        )
+        orders_s = time.perf_counter() - started
+        for service, count in keepers.items():
+            await until(
+                lambda s=service, n=count: written(s, "entries", n),  # type: ignore[misc]
+                "the transport floor's read model has written everything",
+                timeout_s=timeout_s,
+                every_s=LOOK_SECONDS * 4,
+            )
+        entries_s = time.perf_counter() - started if keepers else None
+        for service, count in logs.items():
+            if service not in keepers:
+                await until(
+                    lambda s=service, n=count: written(s, "messages", n),  # type: ignore[misc]
+                    f"the transport floor's {service} process has written {count} rows",
+                    timeout_s=timeout_s,
+                )
+    return orders_s, entries_s
+
+
+async def _transactions(bed: Testbed, traffic: Traffic) -> dict[str, int]:
+    sql = "select count(distinct xmin::text) from messages"
+    return {
+        p.service: int(str((await bed.query(f"floor_{p.service}", sql))[0][0]))
+        for p in traffic.parts
+    }

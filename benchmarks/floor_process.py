@@ -1,0 +1,283 @@
+"""One process of the transport floor: ``python -m benchmarks.floor_process TRAFFIC SERVICE``.
+
+It reads records and, for each, appends the rows and publishes the records that the real service did on average, with the
+same sizes, in transactions of the same size: log row, outbox row, checkpoint; then feed row and record. It looks at one
+byte of a record, decodes nothing, decides nothing and keeps no state. Paced as the real runtime is: a full poll and a full
+batch of the feed are each followed by the same short pause.
+
+OMS_KAFKA and OMS_DATABASE say where. Prints ``ready``, and ends when its standard input does: with its parent.
+"""
+
+import asyncio
+import os
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psycopg
+import uvloop
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from benchmarks.traffic import Part, Template, Traffic
+from shared.ledger.store import Partition
+from shared.stream.consumer import BUSY_PAUSE_SECONDS, BUSY_TASKS
+from shared.stream.kafka import KafkaProducer
+from shared.stream.port import Outgoing
+from shared.stream.relay import BUSY_PAUSE_SECONDS as FEED_PAUSE_SECONDS
+from shared.stream.relay import BUSY_ROWS, CURSOR_EVERY
+
+PREFIX = "floor."
+PARTITIONS = 4
+RECORDS_MAX = 1000
+
+TABLES = """
+create table messages (id bigint generated always as identity primary key, stream text not null, version integer,
+    type text not null, topic text, partition smallint, key text not null, at timestamptz not null default now(),
+    meta bytea not null, data bytea not null);
+create unique index on messages (stream, version) where version is not null;
+create table outbox (id bigint primary key);
+create table feed (position bigint primary key, message_id bigint not null);
+create table head (position bigint not null, published bigint not null);
+insert into head values (0, 0);
+create table checkpoints (topic text, partition smallint, next_offset bigint not null, primary key (topic, partition));
+create table entries (key text not null, at timestamptz not null default now(), type text not null, meta bytea not null,
+    data bytea not null);
+create index on entries (key);
+"""
+
+_APPEND = """
+with appended as (
+    insert into messages (stream, version, type, topic, partition, key, meta, data)
+    select stream, version, type, nullif(topic, ''), partition, key, meta, data
+    from unnest(%b::text[], %b::int4[], %b::text[], %b::text[], %b::int2[], %b::text[], %b::bytea[], %b::bytea[])
+      as m (stream, version, type, topic, partition, key, meta, data)
+    returning id, topic
+)
+insert into outbox select id from appended where topic is not null"""
+
+_CHECKPOINTS = """
+insert into checkpoints select * from unnest(%b::text[], %b::int2[], %b::int8[])
+on conflict (topic, partition) do update set next_offset = excluded.next_offset"""
+
+_SEQUENCE = """
+with taken as (
+    delete from outbox where id in (select id from outbox order by id limit %b) returning id
+), fed as (
+    insert into feed select (select position from head) + row_number() over (order by id), id from taken
+    returning position, message_id
+), moved as (
+    update head set position = (select max(position) from fed) where exists (select 1 from fed)
+)
+select m.topic, m.partition, m.key, m.data from fed join messages m on m.id = fed.message_id order by fed.position"""
+
+_ENTRIES = "copy entries (key, type, meta, data) from stdin (format binary)"
+
+Rows = deque[tuple[int, str, int]]
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+
+class Shares:
+    """Whole rows out of average ones: what is left over is carried to the next record."""
+
+    def __init__(self) -> None:
+        self._left: dict[tuple[int, int, int], float] = {}
+
+    def take(self, key: tuple[int, int, int], share: float) -> int:
+        """How many whole rows there are now for this share."""
+        left = self._left.get(key, 0.0) + share
+        rows = int(left + 1e-6)
+        self._left[key] = left - rows
+        return rows
+
+
+class Process:
+    """Reads, writes and publishes as its part says."""
+
+    def __init__(self, traffic: Traffic, part: Part, dsn: str, kafka: str) -> None:
+        self._templates = traffic.templates
+        self._part = part
+        self._dsn = dsn
+        self._kafka = kafka
+        self._wake = asyncio.Event()
+        self._shares = Shares()
+        self._later: dict[int, Rows] = {}
+        self._version = 0
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        partitions = [TopicPartition(PREFIX + t, p) for t in self._part.topics for p in range(PARTITIONS)]
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._kafka,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=100,
+            max_partition_fetch_bytes=2 << 20,
+            max_poll_records=RECORDS_MAX,
+        )
+        await consumer.start()
+        consumer.assign(partitions)
+        producer = KafkaProducer(self._kafka)
+        await producer.start()
+        relay = asyncio.create_task(self._relay(producer))
+        try:
+            for partition in partitions:
+                await consumer.position(partition)
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+            async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as c:
+                await asyncio.gather(self._consume(consumer, c), relay)
+        finally:
+            relay.cancel()
+            await producer.stop()
+            await consumer.stop()
+
+    async def _consume(self, consumer: AIOKafkaConsumer, c: Connection) -> None:
+        while True:
+            fetched = await consumer.getmany(timeout_ms=0 if self._later else 500)
+            records = deque(r for batch in fetched.values() for r in batch)
+            busy = len(records) >= BUSY_TASKS
+            if self._part.entries_per_record:
+                await self._keep(c, list(records))
+            else:
+                while records:
+                    await self._write(c, records)
+                if not fetched and self._later:
+                    await self._write(c, records)
+            if busy:
+                await asyncio.sleep(BUSY_PAUSE_SECONDS)
+
+    async def _write(self, c: Connection, records: deque[Any]) -> None:
+        """One transaction: what an earlier one left to it, and as many of the records as fill it."""
+        rows: Rows = self._later.pop(0, deque())
+        self._later = {phase - 1: later for phase, later in self._later.items()}
+        taken = []
+        while records and (not taken or len(rows) < self._part.rows_per_transaction):
+            taken.append(records.popleft())
+            self._react(taken[-1], rows)
+        async with c.pipeline():
+            await c.execute("begin")
+            if rows:
+                await c.execute(_APPEND, self._columns(rows))
+            if taken:
+                await c.execute(_CHECKPOINTS, _marks(taken))
+            await c.execute("commit")
+        self._wake.set()
+
+    def _react(self, record: Any, rows: Rows) -> None:
+        cause = record.value[0]
+        key = record.key.decode()
+        for number, phase, share in self._part.reactions.get(cause, ()):
+            count = self._shares.take((cause, number, phase), share)
+            # What a later phase writes waits for the transaction after the one that is filled now.
+            target = rows if phase == 0 else self._later.setdefault(phase - 1, deque())
+            target.extend([(number, key, record.partition)] * count)
+
+    def _columns(self, rows: Iterable[tuple[int, str, int]]) -> list[list[Any]]:
+        columns: list[list[Any]] = [[] for _ in range(8)]
+        for number, key, partition in rows:
+            t = self._templates[number]
+            self._version += 1
+            values = (f"order-{key}", self._version, t.type, t.topic, partition, key, t.meta, t.data)
+            for column, value in zip(columns, values, strict=True):
+                column.append(value)
+        return columns
+
+    async def _keep(self, c: Connection, records: list[Any]) -> None:
+        """A read model's transaction: entries and checkpoints, without waiting for the disk, as the real one."""
+        if not records:
+            return
+        async with c.pipeline():
+            await c.execute("begin")
+            await c.execute("set local synchronous_commit to off")
+            await c.execute(_CHECKPOINTS, _marks(records))
+        async with c.cursor().copy(_ENTRIES) as copy:
+            copy.set_types(["text", "text", "bytea", "bytea"])
+            for row in self._entries(records):
+                await copy.write_row(row)
+        await c.execute("commit")
+
+    def _entries(self, records: list[Any]) -> Iterator[tuple[str, str, bytes, bytes]]:
+        for r in records:
+            t = self._templates[r.value[0]]
+            for _ in range(self._shares.take((0, 0, 0), self._part.entries_per_record)):
+                yield r.key.decode(), t.type, t.meta, r.value
+
+    async def _relay(self, producer: KafkaProducer) -> None:
+        async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as c:
+            batches = published = 0
+            while True:
+                self._wake.clear()
+                async with c.pipeline():
+                    await c.execute("begin")
+                    await c.execute("select position from head for update")
+                    cursor = await c.cursor(binary=True).execute(
+                        _SEQUENCE, [self._part.feed_per_transaction]
+                    )
+                    await c.execute("commit")
+                    rows = await cursor.fetchall()
+                await _publish(producer, rows, self._templates)
+                published += len(rows)
+                batches += 1
+                if rows and batches % CURSOR_EVERY == 0:
+                    await _mark(c, published)
+                if len(rows) >= min(BUSY_ROWS, self._part.feed_per_transaction):
+                    await asyncio.sleep(FEED_PAUSE_SECONDS)
+                if not rows:
+                    await self._wake.wait()
+
+
+async def _publish(
+    producer: KafkaProducer, rows: list[tuple[Any, ...]], templates: list[Template]
+) -> None:
+    by_partition: dict[Partition, list[Outgoing]] = {}
+    for topic, partition, key, data in rows:
+        record = Outgoing(key.encode(), data, templates[data[0]].headers)
+        by_partition.setdefault((PREFIX + topic, partition), []).append(record)
+    async with asyncio.TaskGroup() as group:
+        for to, records in by_partition.items():
+            group.create_task(producer.publish(to, records))
+
+
+async def _mark(c: Connection, published: int) -> None:
+    async with c.pipeline():
+        await c.execute("begin")
+        await c.execute("set local synchronous_commit = off")
+        await c.execute("update head set published = %b", [published])
+        await c.execute("commit")
+
+
+def _marks(records: list[Any]) -> list[list[Any]]:
+    marks = {(r.topic, r.partition): r.offset + 1 for r in records}
+    return [[t for t, _ in marks], [p for _, p in marks], list(marks.values())]
+
+
+async def _until_parent_ends() -> None:
+    await asyncio.to_thread(sys.stdin.read)
+
+
+async def main(path: Path, service: str) -> None:
+    """Run one part until standard input ends."""
+    traffic = msgspec.msgpack.decode(path.read_bytes(), type=Traffic)
+    [part] = [p for p in traffic.parts if p.service == service]
+    process = Process(traffic, part, os.environ["OMS_DATABASE"], os.environ["OMS_KAFKA"])
+    work = asyncio.create_task(process.run())
+    parent = asyncio.create_task(_until_parent_ends())
+    await asyncio.wait((work, parent), return_when=asyncio.FIRST_COMPLETED)
+    if work.done():
+        os._exit(_report(work))  # the thread that waits for standard input would keep the process
+    work.cancel()
+    await asyncio.wait((work,))
+
+
+def _report(work: "asyncio.Task[None]") -> int:
+    error = work.exception()
+    sys.stderr.write(f"floor process failed: {error!r}\n")
+    sys.stderr.flush()
+    return 1
+
+
+if __name__ == "__main__":
+    uvloop.run(main(Path(sys.argv[1]), sys.argv[2]))

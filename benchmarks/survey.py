@@ -1,0 +1,191 @@
+"""Reads a run's traffic from the services' databases."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from benchmarks.load import CHANNEL
+from benchmarks.testbed import BenchmarkFailed, Testbed
+from benchmarks.traffic import (
+    Headers,
+    Noted,
+    Part,
+    Reaction,
+    Template,
+    Totals,
+    Traffic,
+    fitted,
+    numbered,
+    reactions,
+)
+from shared.events.order import PlaceOrder
+from shared.ledger.store import FeedRow
+from shared.stream.port import Outgoing
+from shared.stream.relay import envelope
+
+ENTRY = PlaceOrder.tag()
+SAMPLE_MAX = 300
+#: The sample must explain the run: rows per order by the sample against rows per order in all.
+SHARE_MIN, SHARE_MAX = 0.98, 1.02
+
+_TOTALS = """
+select type, coalesce(topic, ''), count(*), avg(octet_length(data))::float8, avg(octet_length(meta))::float8,
+       avg(length(key))::float8, avg(length(stream))::float8
+from messages where id > %(base)s group by 1, 2 order by min(id)"""
+
+_SAMPLE = """
+select case when version is null then convert_from(meta, 'UTF8')::jsonb ->> 'id' else stream || '/' || version end,
+       type, coalesce(topic, ''), m.correlation, convert_from(meta, 'UTF8')::jsonb ->> 'causation'
+from messages, lateral (select convert_from(meta, 'UTF8')::jsonb ->> 'correlation' as correlation) m
+where id > %(base)s and m.correlation = any(%(sample)s) order by id"""
+
+_EXAMPLE = """
+select data, meta, stream, coalesce(version, 0), key, at from messages
+where id > %(base)s and type = %(type)s order by id limit 1"""
+
+# The transaction that inserted a row is in its header: exact, whatever else the service asked the database.
+_TRANSACTIONS = """
+select (select count(distinct xmin::text) from messages where id > %(base)s),
+       (select count(distinct f.xmin::text) from feed f where f.message_id > %(base)s),
+       (select count(*) from feed f where f.message_id > %(base)s)"""
+
+
+class Surveyed(msgspec.Struct, frozen=True):
+    """A service's part of a run."""
+
+    totals: list[Totals]
+    topics: list[str]
+    transactions: int
+    feed_transactions: int
+    feed_rows: int
+
+    @property
+    def rows(self) -> int:
+        """Messages written."""
+        return sum(t.count for t in self.totals)
+
+
+async def bases(bed: Testbed, services: tuple[str, ...]) -> dict[str, int]:
+    """Where each log stands now: what is surveyed later begins after it."""
+    sql = "select coalesce(max(id), 0) from messages"
+    return {s: int(str((await bed.query(s, sql))[0][0])) for s in services}
+
+
+async def survey(bed: Testbed, base: Mapping[str, int]) -> dict[str, Surveyed]:
+    """Totals and transactions of every service since its base."""
+    out = {}
+    for service, after in base.items():
+        args: dict[str, object] = {"base": after}
+        totals = [Totals(*row) for row in await bed.query(service, _TOTALS, args)]  # type: ignore[arg-type]
+        [counts] = await bed.query(service, _TRANSACTIONS, args)
+        topics = await bed.query(service, "select distinct topic from checkpoints order by 1")
+        written, fed, rows = (int(str(n)) for n in counts)
+        out[service] = Surveyed(totals, [str(t) for (t,) in topics], written, fed, rows)
+    return out
+
+
+async def traffic(
+    bed: Testbed,
+    base: Mapping[str, int],
+    surveyed: Mapping[str, Surveyed],
+    order: tuple[str, Outgoing],
+    numbers: list[str],
+) -> Traffic:
+    """The traffic of a run. ``order`` is one record of the channel; ``numbers`` are the external ids of all orders.
+
+    Raises `BenchmarkFailed` when a sample of orders does not explain what the whole run wrote.
+    """
+    sample = numbers[:: max(1, len(numbers) // SAMPLE_MAX)]
+    logs = await _logs(bed, base, [f"{CHANNEL}/{n}" for n in sample])
+    consumed = {s: v.topics for s, v in surveyed.items()}
+    found = reactions(logs, consumed, ENTRY, len(sample))
+    _check_sample(logs, surveyed, len(sample), len(numbers))
+    templates = await _templates(bed, base, surveyed, order)
+    number = {t.type: n for n, t in enumerate(templates)}
+    parts = [_part(s, v, found[s], number) for s, v in surveyed.items()]
+    return Traffic(templates, parts)
+
+
+async def _logs(
+    bed: Testbed, base: Mapping[str, int], correlations: list[str]
+) -> dict[str, list[Noted]]:
+    out = {}
+    for service, after in base.items():
+        rows = await bed.query(service, _SAMPLE, {"base": after, "sample": correlations})
+        out[service] = [Noted(*(str(v) for v in row)) for row in rows]
+    return out
+
+
+def _check_sample(
+    logs: Mapping[str, list[Noted]], surveyed: Mapping[str, Surveyed], sample: int, orders: int
+) -> None:
+    for service, log in logs.items():
+        rows = surveyed[service].rows
+        if not rows:
+            continue
+        share = (len(log) / sample) / (rows / orders)
+        if not SHARE_MIN <= share <= SHARE_MAX:
+            raise BenchmarkFailed(
+                f"{service}: a sample of {sample} orders has {len(log) / sample:.2f} rows an order, the run "
+                f"{rows / orders:.2f}: the orders differ, or something else was written"
+            )
+
+
+async def _templates(
+    bed: Testbed,
+    base: Mapping[str, int],
+    surveyed: Mapping[str, Surveyed],
+    order: tuple[str, Outgoing],
+) -> list[Template]:
+    topic, record = order
+    templates = [Template(topic, numbered(record.value, 0), b"", record.headers, len(record.key), ENTRY)]
+    for service, found in surveyed.items():
+        for total in found.totals:
+            args: dict[str, object] = {"base": base[service], "type": total.type}
+            [example] = await bed.query(service, _EXAMPLE, args)
+            templates.append(_template(service, total, example, len(templates)))
+    return templates
+
+
+def _template(service: str, total: Totals, example: tuple[object, ...], number: int) -> Template:
+    data, meta, stream, version, key, at = example
+    row = FeedRow(
+        position=100_000,
+        previous=99_990,
+        topic=total.topic,
+        partition=0,
+        key=str(key),
+        type=total.type,
+        stream=str(stream),
+        version=int(str(version)) or None,
+        at=at if isinstance(at, datetime) else datetime.now(UTC),
+        meta=bytes(meta),  # type: ignore[call-overload]
+        data=b"",
+    )
+    headers: Headers = envelope(row, f"/oms/{service}").headers() if total.topic else []
+    return Template(
+        topic=total.topic,
+        data=numbered(fitted(bytes(data), total.data_bytes), number),  # type: ignore[call-overload]
+        meta=fitted(row.meta, total.meta_bytes),
+        headers=headers,
+        key_chars=round(total.key_chars),
+        type=total.type,
+    )
+
+
+def _part(
+    service: str, found: Surveyed, reacted: list[Reaction], number: Mapping[str, int]
+) -> Part:
+    by_cause: dict[int, list[tuple[int, int, float]]] = {}
+    for r in reacted:
+        by_cause.setdefault(number[r.cause], []).append((number[r.type], r.phase, r.per_cause))
+    return Part(
+        service=service,
+        topics=found.topics,
+        reactions=by_cause,
+        rows_per_transaction=max(1, round(found.rows / max(1, found.transactions))),
+        feed_per_transaction=max(1, round(found.feed_rows / max(1, found.feed_transactions))),
+    )
+
+

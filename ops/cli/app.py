@@ -1,0 +1,157 @@
+"""Every command of ``oms``, its options, and its exit status.
+
+0 done; 1 a problem was found; 2 wrong usage; 3 nothing to do; 69 not running or not reachable; 130 interrupted.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ops.cli.codes import CliError, Exit
+from ops.cli.output import Output
+
+app = typer.Typer(
+    name="oms",
+    help="An event-sourced order management system, and its tools.",
+    epilog="Exit status: 0 done, 1 a problem was found, 2 wrong usage, 3 nothing to do, "
+    "69 not running or not reachable, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Data = Annotated[
+    Path, typer.Option("--data", envvar="OMS_DATA", help="Where the system keeps everything.")
+]
+PortBase = Annotated[
+    int,
+    typer.Option(
+        "--port-base",
+        envvar="OMS_PORT_BASE",
+        min=1024,
+        max=65_400,
+        help="First of about a hundred TCP ports on 127.0.0.1.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Mapping = Annotated[str, typer.Option(help="How the file's columns are read.")]
+MAPPING = "online-retail"
+DATA = Path(".oms")
+PORT_BASE = 8100
+
+
+def execute(work: Callable[[Output], Coroutine[Any, Any, Exit]], *, json: bool) -> None:
+    """Run a command and leave with its status; what ends it says why on standard error."""
+    from ops.stack import StackError
+
+    out = Output(json=json)
+    try:
+        code = asyncio.run(work(out))
+    except CliError as error:
+        out.fail(str(error), error.code)
+        code = error.code
+    except StackError as error:
+        # The supervisor reports Ctrl-C during the start like any other reason not to come up.
+        interrupted = str(error).startswith("stopped by a signal")
+        code = Exit.INTERRUPTED if interrupted else Exit.UNAVAILABLE
+        out.fail(str(error), code)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        code = Exit.INTERRUPTED
+        out.fail("interrupted", code)
+    raise typer.Exit(code)
+
+
+@app.command()
+def up(
+    *,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when everything is up.")] = False,
+    data: Data = DATA,
+    port_base: PortBase = PORT_BASE,
+    json: Json = False,
+) -> None:
+    """Start everything and keep it running until Ctrl-C."""
+    from ops.cli import lifecycle
+
+    run = lifecycle.up_detached if detach else lifecycle.up
+    execute(lambda out: run(data, port_base, out), json=json)
+
+
+@app.command()
+def down(*, data: Data = DATA, json: Json = False) -> None:
+    """Stop what runs over the data directory."""
+    from ops.cli import lifecycle
+
+    execute(lambda out: lifecycle.down(data, out), json=json)
+
+
+@app.command()
+def status(*, data: Data = DATA, json: Json = False) -> None:
+    """Show every process: state, pid, port, restarts, log."""
+    from ops.cli import lifecycle
+
+    execute(lambda out: lifecycle.status(data, out), json=json)
+
+
+@app.command()
+def demo(
+    *,
+    orders: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many to place.")] = 300,
+    seed: Annotated[int, typer.Option(help="The same seed tells the same stories.")] = 1,
+    rate: Annotated[float, typer.Option(min=0.1, max=100_000, help="Orders a second.")] = 60.0,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="A file, folder or archive of real orders instead of simulated ones."),
+    ] = None,
+    mapping: Mapping = MAPPING,
+    leave: Annotated[bool, typer.Option("--exit", help="End when it is done.")] = False,
+    data: Data = DATA,
+    port_base: PortBase = PORT_BASE,
+    json: Json = False,
+) -> None:
+    """Start everything, play orders through it, and show what came of it."""
+    from ops.cli.hosting import cancelled_by_signals, hosted, interruptible, layout_of
+    from ops.demo.main import Options, demo_file
+    from ops.demo.main import demo as play
+
+    if file is not None and not file.exists():
+        raise typer.BadParameter(f"{file} is not there", param_hint="--file")
+
+    async def work(out: Output) -> Exit:
+        with cancelled_by_signals():
+            async with hosted(layout_of(data, port_base), out) as host:
+                if file is None:
+                    job = play(host, Options(orders, seed, rate, leave), out)
+                else:
+                    job = demo_file(host, file, mapping, out, leave=leave)
+                return await interruptible(host, job)
+
+    execute(work, json=json)
+
+
+@app.command("import")
+def import_(
+    *,
+    file: Annotated[Path, typer.Argument(help="A file, folder or archive of orders.")],
+    mapping: Mapping = MAPPING,
+    check: Annotated[bool, typer.Option("--reconcile", help="Reconcile afterwards.")] = False,
+    data: Data = DATA,
+    json: Json = False,
+) -> None:
+    """Bring real orders into the running system; a second time it adds nothing (status 3)."""
+    from ops.cli.client import find
+    from ops.demo.history.main import import_file
+
+    if not file.exists():
+        raise typer.BadParameter(f"{file} is not there", param_hint="FILE")
+    execute(
+        lambda out: import_file(find(data), file, mapping, out, checked=check),
+        json=json,
+    )
+
+
+def main() -> None:
+    """The console script."""
+    app()

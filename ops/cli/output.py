@@ -1,0 +1,53 @@
+"""Where words go: tables and results to standard output, progress and errors to standard error."""
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import msgspec
+from rich.console import Console, RenderableType
+
+
+class Output:
+    """Speaks to people or, with ``json``, to programs: then standard output is one JSON document."""
+
+    def __init__(self, *, json: bool = False) -> None:
+        self.json = json
+        self._people = Console(stderr=json, highlight=False)
+        self.errors = Console(stderr=True, highlight=False)
+
+    @property
+    def progress(self) -> Console:
+        """Where progress is shown."""
+        return self._people
+
+    def say(self, text: str, style: str = "") -> None:
+        """A line for people; no terminal width breaks it in the middle of a word."""
+        self._people.print(text, style=style, markup=False, highlight=False)
+
+    def draw(self, shape: RenderableType) -> None:
+        """A table for people."""
+        self._people.print(shape)
+
+    def last(self, text: str) -> None:
+        """A line that scripts look for: never wrapped."""
+        self._people.print(text, soft_wrap=True, markup=False, highlight=False)
+
+    def working(self, text: str) -> AbstractContextManager[Any]:
+        """A spinner while something takes its time; a plain line where there is no terminal."""
+        if self._people.is_terminal:
+            return self._people.status(text)
+        self.last(text)
+        return nullcontext()
+
+    def answer(self, value: Any) -> None:
+        """The result for programs; nothing for people."""
+        if self.json:
+            encoded = msgspec.json.format(msgspec.json.encode(value), indent=2)
+            sys.stdout.write(encoded.decode() + "\n")
+            sys.stdout.flush()
+
+    def fail(self, message: str, code: int) -> None:
+        """Say what went wrong."""
+        self.errors.print(f"oms: {message}", soft_wrap=True, markup=False, highlight=False)
+        self.answer({"error": message, "exit": code})
