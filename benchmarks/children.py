@@ -26,6 +26,11 @@ class Child:
                 f"{self.name} ended with status {self.process.returncode}: see what it printed above"
             )
 
+    def check_ok(self) -> None:
+        """Raise `BenchmarkFailed` unless it has ended well."""
+        if self.process.returncode:
+            self.check()
+
     async def ready(self) -> None:
         """Wait for its line ``ready``."""
         assert self.process.stdout is not None
@@ -46,7 +51,9 @@ class Child:
 
 
 @asynccontextmanager
-async def child(module: str, arguments: Sequence[str], env: Mapping[str, str]) -> AsyncIterator[Child]:
+async def child(
+    module: str, arguments: Sequence[str], env: Mapping[str, str]
+) -> AsyncIterator[Child]:
     """``python -m MODULE ARGUMENTS`` with these variables besides ours, stopped on leaving."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -21,7 +21,7 @@ import psycopg
 from benchmarks.children import child
 from benchmarks.floor_process import PREFIX, TABLES
 from benchmarks.load import Records, publish
-from benchmarks.testbed import PARTITIONS, Testbed, until
+from benchmarks.testbed import PARTITIONS, Bed, until
 from benchmarks.traffic import Traffic, consumed_records, expected, numbered, whole
 from ops import stack
 from shared.events.order import PlaceOrder
@@ -30,6 +30,10 @@ from shared.stream.kafka import KafkaProducer
 from shared.stream.port import Outgoing
 
 LOOK_SECONDS = 0.05
+
+# Ids are dense here, for nothing ever fails; the largest is found at once.
+_ROWS = "select coalesce(max(id), 0) from messages"
+_ENTRIES = "select count(*) from entries"
 
 
 class Floor(NamedTuple):
@@ -42,10 +46,13 @@ class Floor(NamedTuple):
 
 
 async def measure(
-    bed: Testbed, traffic: Traffic, orders: Sequence[PlaceOrder], warm_up: Sequence[PlaceOrder]
+    bed: Bed, traffic: Traffic, orders: Sequence[PlaceOrder], warm_up: Sequence[PlaceOrder]
 ) -> Floor:
     """Run the floor with as many orders as the journey had, after as many to warm up as the journey had."""
-    topics = sorted({t.topic for t in traffic.templates if t.topic} | {t for p in traffic.parts for t in p.topics})
+    topics = sorted(
+        {t.topic for t in traffic.templates if t.topic}
+        | {t for p in traffic.parts for t in p.topics}
+    )
     await stack.create_topics(bed.stack.kafka, {PREFIX + t: PARTITIONS for t in topics})
     spec = bed.stack.data / "traffic.msgpack"
     await asyncio.to_thread(spec.write_bytes, msgspec.msgpack.encode(traffic))
@@ -57,8 +64,7 @@ async def measure(
         await producer.start()
         running.push_async_callback(producer.stop)
         await _start(bed, traffic, spec, running)
-        warm = await _run(bed, traffic, producer, warm_up, 0)
-        del warm
+        await _run(bed, traffic, producer, warm_up, 0)
         before = await _transactions(bed, traffic)
         orders_s, entries_s = await _run(bed, traffic, producer, orders, len(warm_up))
     after = await _transactions(bed, traffic)
@@ -68,7 +74,7 @@ async def measure(
     )
 
 
-async def _start(bed: Testbed, traffic: Traffic, spec: Path, running: AsyncExitStack) -> None:
+async def _start(bed: Bed, traffic: Traffic, spec: Path, running: AsyncExitStack) -> None:
     started = []
     for part in traffic.parts:
         env = {
@@ -100,7 +106,7 @@ def records(traffic: Traffic, orders: Sequence[PlaceOrder], bodies: Sequence[byt
 
 
 async def _run(
-    bed: Testbed,
+    bed: Bed,
     traffic: Traffic,
     producer: KafkaProducer,
     orders: Sequence[PlaceOrder],
@@ -116,51 +122,37 @@ async def _run(
         if p.entries_per_record
     }
     timeout_s = 60 + len(orders) / 50
-    async with AsyncExitStack() as open_connections:
-        connections = {
-            p.service: await open_connections.enter_async_context(bed.database(f"floor_{p.service}"))
-            for p in traffic.parts
-        }
 
-        async def written(service: str, table: str, count: int) -> bool:
-            # Ids are dense here: nothing ever fails. The largest is found in the index at once.
-            sql = {
-                "messages": "select coalesce(max(id), 0) from messages",
-                "entries": "select count(*) from entries",
-            }[table]
-            [(found,)] = await (await connections[service].execute(sql)).fetchall()
-            return int(str(found)) >= count
+    async def written(service: str, sql: str, count: int) -> bool:
+        return await bed.number(f"floor_{service}", sql) >= count
 
-        started = time.perf_counter()
-        await publish(producer, by_partition)
+    started = time.perf_counter()
+    await publish(producer, by_partition)
+    await until(
+        lambda: written("order", _ROWS, logs["order"]),
+        "the transport floor's order process has written everything",
+        timeout_s=timeout_s,
+        every_s=LOOK_SECONDS,
+    )
+    orders_s = time.perf_counter() - started
+    for service, count in keepers.items():
         await until(
-            lambda: written("order", "messages", logs["order"]),
-            "the transport floor's order process has written everything",
+            lambda s=service, n=count: written(s, _ENTRIES, n),  # type: ignore[misc]
+            "the transport floor's read model has written everything",
             timeout_s=timeout_s,
-            every_s=LOOK_SECONDS,
+            every_s=LOOK_SECONDS * 4,
         )
-        orders_s = time.perf_counter() - started
-        for service, count in keepers.items():
+    entries_s = time.perf_counter() - started if keepers else None
+    for service, count in logs.items():
+        if service not in keepers:
             await until(
-                lambda s=service, n=count: written(s, "entries", n),  # type: ignore[misc]
-                "the transport floor's read model has written everything",
+                lambda s=service, n=count: written(s, _ROWS, n),  # type: ignore[misc]
+                f"the transport floor's {service} process has written {count} rows",
                 timeout_s=timeout_s,
-                every_s=LOOK_SECONDS * 4,
             )
-        entries_s = time.perf_counter() - started if keepers else None
-        for service, count in logs.items():
-            if service not in keepers:
-                await until(
-                    lambda s=service, n=count: written(s, "messages", n),  # type: ignore[misc]
-                    f"the transport floor's {service} process has written {count} rows",
-                    timeout_s=timeout_s,
-                )
     return orders_s, entries_s
 
 
-async def _transactions(bed: Testbed, traffic: Traffic) -> dict[str, int]:
+async def _transactions(bed: Bed, traffic: Traffic) -> dict[str, int]:
     sql = "select count(distinct xmin::text) from messages"
-    return {
-        p.service: int(str((await bed.query(f"floor_{p.service}", sql))[0][0]))
-        for p in traffic.parts
-    }
+    return {p.service: await bed.number(f"floor_{p.service}", sql) for p in traffic.parts}

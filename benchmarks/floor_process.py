@@ -108,7 +108,9 @@ class Process:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        partitions = [TopicPartition(PREFIX + t, p) for t in self._part.topics for p in range(PARTITIONS)]
+        partitions = [
+            TopicPartition(PREFIX + t, p) for t in self._part.topics for p in range(PARTITIONS)
+        ]
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._kafka,
             enable_auto_commit=False,
@@ -153,7 +155,7 @@ class Process:
         """One transaction: what an earlier one left to it, and as many of the records as fill it."""
         rows: Rows = self._later.pop(0, deque())
         self._later = {phase - 1: later for phase, later in self._later.items()}
-        taken = []
+        taken: list[Any] = []
         while records and (not taken or len(rows) < self._part.rows_per_transaction):
             taken.append(records.popleft())
             self._react(taken[-1], rows)
@@ -180,7 +182,16 @@ class Process:
         for number, key, partition in rows:
             t = self._templates[number]
             self._version += 1
-            values = (f"order-{key}", self._version, t.type, t.topic, partition, key, t.meta, t.data)
+            values = (
+                f"order-{key}",
+                self._version,
+                t.type,
+                t.topic,
+                partition,
+                key,
+                t.meta,
+                t.data,
+            )
             for column, value in zip(columns, values, strict=True):
                 column.append(value)
         return columns
@@ -258,9 +269,8 @@ async def _until_parent_ends() -> None:
     await asyncio.to_thread(sys.stdin.read)
 
 
-async def main(path: Path, service: str) -> None:
+async def main(traffic: Traffic, service: str) -> None:
     """Run one part until standard input ends."""
-    traffic = msgspec.msgpack.decode(path.read_bytes(), type=Traffic)
     [part] = [p for p in traffic.parts if p.service == service]
     process = Process(traffic, part, os.environ["OMS_DATABASE"], os.environ["OMS_KAFKA"])
     work = asyncio.create_task(process.run())
@@ -280,4 +290,5 @@ def _report(work: "asyncio.Task[None]") -> int:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(Path(sys.argv[1]), sys.argv[2]))
+    spec = msgspec.msgpack.decode(Path(sys.argv[1]).read_bytes(), type=Traffic)
+    uvloop.run(main(spec, sys.argv[2]))

@@ -9,7 +9,7 @@ from benchmarks.load import Records, publish
 from benchmarks.testbed import (
     BenchmarkFailed,
     Services,
-    Testbed,
+    Bed,
     cpu_seconds,
     resident_mb,
     until,
@@ -45,7 +45,7 @@ class Journey(NamedTuple):
 
 
 async def measure(
-    bed: Testbed, services: Services, producer: KafkaProducer, by_partition: Records
+    bed: Bed, services: Services, producer: KafkaProducer, by_partition: Records
 ) -> Journey:
     """Publish encoded orders at once and watch them to the end. Raises `BenchmarkFailed` when they don't all get there,
     anything is parked or owed, or a service ends."""
@@ -53,12 +53,12 @@ async def measure(
     names = tuple(services.pids())
     write_side = tuple(n for n in names if n != "views")
     completed_before = await _completed(bed)
-    [(after,)] = await bed.query("order", "select coalesce(max(id), 0) from messages")
+    after = await bed.number("order", "select coalesce(max(id), 0) from messages")
     cpu_before = _cpu(bed, services)
     timeout_s = 60 + orders / ORDERS_PER_SECOND_MIN
     started = time.perf_counter()
     await publish(producer, by_partition)
-    await _until_completed(bed, services, orders, int(str(after)), timeout_s)
+    await _until_completed(bed, services, orders, after, timeout_s)
     completed_s = time.perf_counter() - started
     viewed_s = None
     if "views" in names:
@@ -84,48 +84,46 @@ async def measure(
     return Journey(orders, completed_s, settled_s, viewed_s, memory, spent)
 
 
-def _cpu(bed: Testbed, services: Services) -> dict[str, float]:
+def _cpu(bed: Bed, services: Services) -> dict[str, float]:
     return cpu_seconds(services.pids() | bed.server_pids())
 
 
 async def _until_completed(
-    bed: Testbed, services: Services, orders: int, after: int, timeout_s: float
+    bed: Bed, services: Services, orders: int, after: int, timeout_s: float
 ) -> None:
     seen = 0
-    async with bed.database("order") as connection:
 
-        async def all_completed() -> bool:
-            nonlocal seen, after
-            args = {"type": OrderCompleted.tag(), "after": after}
-            [(more, after)] = await (await connection.execute(_COMPLETED, args)).fetchall()  # type: ignore[misc]
-            seen += int(str(more))
-            return seen >= orders
+    async def all_completed() -> bool:
+        nonlocal seen, after
+        args: dict[str, object] = {"type": OrderCompleted.tag(), "after": after}
+        [(more, last)] = await bed.query("order", _COMPLETED, args)
+        seen, after = seen + int(str(more)), int(str(last))
+        return seen >= orders
 
-        try:
-            await until(
-                all_completed,
-                "all orders completed",
-                timeout_s=timeout_s,
-                every_s=LOOK_SECONDS,
-                services=services,
-            )
-        except BenchmarkFailed as failed:
-            raise BenchmarkFailed(f"{failed} ({seen} of {orders} are)") from failed
+    try:
+        await until(
+            all_completed,
+            "all orders completed",
+            timeout_s=timeout_s,
+            every_s=LOOK_SECONDS,
+            services=services,
+        )
+    except BenchmarkFailed as failed:
+        raise BenchmarkFailed(f"{failed} ({seen} of {orders} are)") from failed
 
 
-async def _completed(bed: Testbed) -> int:
+async def _completed(bed: Bed) -> int:
     sql = "select count(*) from messages where type = %(type)s"
-    [(count,)] = await bed.query("order", sql, {"type": OrderCompleted.tag()})
-    return int(str(count))
+    return await bed.number("order", sql, {"type": OrderCompleted.tag()})
 
 
-async def heads(bed: Testbed, services: Sequence[str]) -> dict[tuple[str, int], int]:
+async def heads(bed: Bed, services: Sequence[str]) -> dict[tuple[str, int], int]:
     """The last position given on each topic and partition by these services."""
     rows = [row for service in services for row in await bed.query(service, _HEADS)]
     return {(str(t), int(str(p))): int(str(position)) for t, p, position in rows}
 
 
-async def settled(bed: Testbed, services: Sequence[str]) -> bool:
+async def settled(bed: Bed, services: Sequence[str]) -> bool:
     """Whether nothing waits to be published, and every service has handled all that was published on its topics."""
     for service in services:
         if await bed.query(service, "select 1 from outbox limit 1"):
@@ -138,12 +136,17 @@ async def settled(bed: Testbed, services: Sequence[str]) -> bool:
     return True
 
 
-async def views_are_current(bed: Testbed, services: Sequence[str], version: int = 1) -> bool:
+async def views_are_current(bed: Bed, services: Sequence[str], version: int = 1) -> bool:
     """Whether a version of the views has applied everything that was given a position, and nothing waits for one."""
     for service in services:
         if await bed.query(service, "select 1 from outbox limit 1"):
             return False
     latest = await heads(bed, services)
+    tables = await bed.query(
+        "views", "select to_regclass(%(t)s)", {"t": f"v{version:d}.checkpoints"}
+    )
+    if tables == [(None,)]:
+        return False
     rows = await bed.query("views", _READ_BY_VIEWS.format(schema=f"v{version:d}"))
     read = {(str(t), int(str(p))): int(str(s)) for t, p, s in rows}
     topics = {t for t, _ in read}
@@ -154,13 +157,15 @@ async def views_are_current(bed: Testbed, services: Sequence[str], version: int 
     )
 
 
-async def verify(bed: Testbed, names: Sequence[str], orders: int, before: int) -> None:
+async def verify(bed: Bed, names: Sequence[str], orders: int, before: int) -> None:
     """Exactly these orders are completed, once each, and nothing is parked or owed anywhere."""
     completed = await _completed(bed) - before
     sql = "select count(distinct stream) from messages where type = %(type)s"
-    [(streams,)] = await bed.query("order", sql, {"type": OrderCompleted.tag()})
-    if completed != orders or int(str(streams)) != orders + before:
-        raise BenchmarkFailed(f"{orders} orders were sent, {completed} were completed in {streams} streams")
+    streams = await bed.number("order", sql, {"type": OrderCompleted.tag()})
+    if completed != orders or streams != orders + before:
+        raise BenchmarkFailed(
+            f"{orders} orders were sent, {completed} were completed in {streams} streams"
+        )
     for name in names:
         tables = ["v1.parked"] if name == "views" else ["parked", "effects"]
         for table in tables:

@@ -5,7 +5,7 @@ import random
 import uuid
 from collections.abc import Iterable
 
-from benchmarks.testbed import PARTITIONS, Services, Testbed, until
+from benchmarks.testbed import PARTITIONS, Services, Bed, until
 from shared.events import (
     Address,
     Customer,
@@ -86,7 +86,7 @@ async def publish(producer: KafkaProducer, by_partition: Records) -> None:
             group.create_task(producer.publish(partition, batch))
 
 
-async def stock_up(bed: Testbed, producer: KafkaProducer, services: Services) -> None:
+async def stock_up(bed: Bed, producer: KafkaProducer, services: Services) -> None:
     """Receive plenty of every SKU, and wait until the order service knows them all."""
     await publish(
         producer,

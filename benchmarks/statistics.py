@@ -26,7 +26,7 @@ def summary(values: Sequence[float]) -> dict[str, float]:
 class Run(NamedTuple):
     """One timed run: how many were done in how many seconds."""
 
-    count: int
+    done: int
     seconds: float
 
 
@@ -36,4 +36,4 @@ def rate(runs: Iterable[Run]) -> float:
     seconds = sum(r.seconds for r in runs)
     if seconds <= 0:
         raise ValueError("no time has passed: nothing was measured")
-    return sum(r.count for r in runs) / seconds
+    return sum(r.done for r in runs) / seconds

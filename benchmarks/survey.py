@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from benchmarks.load import CHANNEL
-from benchmarks.testbed import BenchmarkFailed, Testbed
+from benchmarks.testbed import BenchmarkFailed, Bed
 from benchmarks.traffic import (
     Headers,
     Noted,
@@ -15,6 +15,7 @@ from benchmarks.traffic import (
     Template,
     Totals,
     Traffic,
+    consumed_records,
     fitted,
     numbered,
     reactions,
@@ -63,16 +64,16 @@ class Surveyed(msgspec.Struct, frozen=True):
     @property
     def rows(self) -> int:
         """Messages written."""
-        return sum(t.count for t in self.totals)
+        return sum(t.messages for t in self.totals)
 
 
-async def bases(bed: Testbed, services: tuple[str, ...]) -> dict[str, int]:
+async def bases(bed: Bed, services: tuple[str, ...]) -> dict[str, int]:
     """Where each log stands now: what is surveyed later begins after it."""
     sql = "select coalesce(max(id), 0) from messages"
-    return {s: int(str((await bed.query(s, sql))[0][0])) for s in services}
+    return {s: await bed.number(s, sql) for s in services}
 
 
-async def survey(bed: Testbed, base: Mapping[str, int]) -> dict[str, Surveyed]:
+async def survey(bed: Bed, base: Mapping[str, int]) -> dict[str, Surveyed]:
     """Totals and transactions of every service since its base."""
     out = {}
     for service, after in base.items():
@@ -86,7 +87,7 @@ async def survey(bed: Testbed, base: Mapping[str, int]) -> dict[str, Surveyed]:
 
 
 async def traffic(
-    bed: Testbed,
+    bed: Bed,
     base: Mapping[str, int],
     surveyed: Mapping[str, Surveyed],
     order: tuple[str, Outgoing],
@@ -108,7 +109,7 @@ async def traffic(
 
 
 async def _logs(
-    bed: Testbed, base: Mapping[str, int], correlations: list[str]
+    bed: Bed, base: Mapping[str, int], correlations: list[str]
 ) -> dict[str, list[Noted]]:
     out = {}
     for service, after in base.items():
@@ -133,13 +134,17 @@ def _check_sample(
 
 
 async def _templates(
-    bed: Testbed,
+    bed: Bed,
     base: Mapping[str, int],
     surveyed: Mapping[str, Surveyed],
     order: tuple[str, Outgoing],
 ) -> list[Template]:
     topic, record = order
-    templates = [Template(topic, numbered(record.value, 0), b"", record.headers, len(record.key), ENTRY)]
+    templates = [
+        Template(
+            topic, numbered(record.value, 0), b"", list(record.headers), len(record.key), ENTRY
+        )
+    ]
     for service, found in surveyed.items():
         for total in found.totals:
             args: dict[str, object] = {"base": base[service], "type": total.type}
@@ -189,3 +194,16 @@ def _part(
     )
 
 
+async def entries(bed: Bed) -> int:
+    """Rows of the views' timeline so far."""
+    return await bed.number("views", "select count(*) from v1.timeline")
+
+
+async def with_views(bed: Bed, carried: Traffic, orders: int, entries_before: int) -> Traffic:
+    """Traffic with the views' process: it reads their topics and keeps as many entries of what it reads as they did."""
+    topics = await bed.query("views", "select distinct topic from v1.checkpoints order by 1")
+    part = Part("views", [str(t) for (t,) in topics], {}, 1, 1)
+    records = consumed_records(carried, part, orders)
+    share = (await entries(bed) - entries_before) / records
+    keeper = msgspec.structs.replace(part, entries_per_record=share)
+    return Traffic(carried.templates, [*carried.parts, keeper])

@@ -25,6 +25,7 @@ from shared.ledger.migrate import migrate
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
+LOGS = BUILD / "bench-logs"
 HOST = "127.0.0.1"
 PARTITIONS = 4
 WRITE_SIDE = ("order", "inventory", "fulfillment", "returns", "notifications")
@@ -38,7 +39,7 @@ SETTINGS = {
 }
 
 Row = tuple[object, ...]
-Say = Callable[[str], None]
+Connection = psycopg.AsyncConnection[Row]
 
 
 class BenchmarkFailed(Exception):
@@ -64,13 +65,15 @@ class Services:
 
 
 @dataclass
-class Testbed:
+class Bed:
     """Servers, databases and topics, without services."""
 
     layout: Layout
     stack: stack.Stack
     keys: Keys
     dsns: dict[str, str]
+    _connections: dict[str, Connection] = field(default_factory=dict)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @asynccontextmanager
     async def services(self, *names: str) -> AsyncIterator[Services]:
@@ -93,19 +96,29 @@ class Testbed:
             finally:
                 signalled.cancel()
 
-    @asynccontextmanager
-    async def database(self, service: str) -> AsyncIterator[psycopg.AsyncConnection[Row]]:
-        """A connection to a service's database, in autocommit mode."""
-        async with await psycopg.AsyncConnection.connect(
-            self.dsns[service], autocommit=True
-        ) as connection:
-            yield connection
-
-    async def query(self, service: str, sql: str, args: dict[str, object] | None = None) -> list[Row]:
-        """One query of a service's database."""
-        async with self.database(service) as c:
-            cursor = await c.execute(sql.encode(), args)
+    async def query(
+        self, database: str, sql: str, args: dict[str, object] | None = None
+    ) -> list[Row]:
+        """One query of a service's database, on a connection that is kept: asking costs what is measured no more."""
+        async with self._turn:
+            connection = self._connections.get(database)
+            if connection is None or connection.closed:
+                connection = await psycopg.AsyncConnection.connect(
+                    self.dsns[database], autocommit=True
+                )
+                self._connections[database] = connection
+            cursor = await connection.execute(sql.encode(), args)
             return await cursor.fetchall()
+
+    async def number(self, database: str, sql: str, args: dict[str, object] | None = None) -> int:
+        """The one number that a query answers."""
+        [(value,)] = await self.query(database, sql, args)
+        return int(str(value))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for connection in self._connections.values():
+            await connection.close()
 
     async def add_database(self, name: str) -> str:
         """A database of a benchmark's own, on the same server."""
@@ -122,8 +135,9 @@ class Testbed:
 
 
 @asynccontextmanager
-async def testbed(services: tuple[str, ...] = ALL, *, keep: bool = False) -> AsyncIterator[Testbed]:
-    """A stack with fresh data below ``build``, on free ports, with migrated databases; removed on leaving unless kept.
+async def open_bed(services: tuple[str, ...] = ALL) -> AsyncIterator[Bed]:
+    """A stack with fresh data below ``build``, on free ports, with migrated databases; removed on leaving. After a failure
+    the logs stay, in `LOGS`.
 
     Below ``build`` and not in the temporary directory, which may be kept in memory: there is no durability to wait for.
     """
@@ -143,12 +157,19 @@ async def testbed(services: tuple[str, ...] = ALL, *, keep: bool = False) -> Asy
         try:
             dsns = await asyncio.to_thread(_databases, local, services)
             await stack.create_topics(local.kafka, {t.name: PARTITIONS for t in topics()})
-            yield Testbed(layout, local, ensure_keys(data, services), dsns)
+            bed = Bed(layout, local, ensure_keys(data, services), dsns)
+            try:
+                yield bed
+            finally:
+                await bed.close()
         finally:
             await asyncio.to_thread(local.stop)
+    except Exception:
+        shutil.rmtree(LOGS, ignore_errors=True)
+        shutil.copytree(data / "logs", LOGS)
+        raise
     finally:
-        if not keep:
-            shutil.rmtree(data, ignore_errors=True)
+        shutil.rmtree(data, ignore_errors=True)
 
 
 def _databases(local: stack.Stack, services: tuple[str, ...]) -> dict[str, str]:
@@ -194,7 +215,9 @@ async def until(
 
 def resident_mb(pids: dict[str, int]) -> dict[str, float]:
     """Resident memory of processes now, in 10^6 bytes."""
-    return {name: round(psutil.Process(pid).memory_info().rss / 1e6, 1) for name, pid in pids.items()}
+    return {
+        name: round(psutil.Process(pid).memory_info().rss / 1e6, 1) for name, pid in pids.items()
+    }
 
 
 def cpu_seconds(pids: dict[str, int]) -> dict[str, float]:

@@ -33,7 +33,7 @@ class Totals(NamedTuple):
 
     type: str
     topic: str
-    count: int
+    messages: int
     data_bytes: float
     meta_bytes: float
     key_chars: float
@@ -85,7 +85,10 @@ class Traffic(msgspec.Struct, frozen=True):
 
 
 def reactions(
-    logs: Mapping[str, Sequence[Noted]], consumed: Mapping[str, Iterable[str]], entry: str, entries: int
+    logs: Mapping[str, Sequence[Noted]],
+    consumed: Mapping[str, Iterable[str]],
+    entry: str,
+    entries: int,
 ) -> dict[str, list[Reaction]]:
     """The reactions of each service, from the logs of a sample of orders.
 
@@ -135,7 +138,8 @@ def expected(traffic: Traffic, orders: int) -> dict[str, dict[int, int]]:
     written: dict[str, dict[int, int]] = {}
     for _ in range(len(traffic.templates) + 1):
         written = {
-            part.service: _written(part, _readable(traffic, part, arrived)) for part in traffic.parts
+            part.service: _written(part, _readable(traffic, part, arrived))
+            for part in traffic.parts
         }
         now = {0: orders}
         for rows in written.values():

@@ -16,12 +16,25 @@ from typing import Any
 import msgspec
 import psycopg
 
-from shared.events import Command, Context, Envelope, Event, Items, Refused, encode
+from shared.events import (
+    Command,
+    Context,
+    Envelope,
+    Event,
+    Items,
+    Refused,
+    encode,
+    read_headers,
+)
 from shared.ledger.batch import partition_of
-from shared.ledger.store import Snapshot, Writes
+from shared.ledger.store import Record, Snapshot, Writes
 from shared.ledger.table import Category, Table, one
-from shared.ledger.work import Task
+from shared.ledger.work import Task, Unit
+from shared.ledger.writer import Writer
+from shared.stream.consumer import ConsumerRuntime
+from shared.stream.healer import CannotHeal
 from shared.stream.port import Outgoing
+from shared.stream.relay import Relay, envelope
 from tests.spec import NOON
 
 PARTITIONS = 4
@@ -93,7 +106,7 @@ def tally(words: SimpleNamespace, **options: Any) -> Table:
     """Adds what it is told; 13 is more than its decider can bear, and nothing below zero is taken."""
 
     def add(state: Tally, command: Any, context: Context) -> Items:
-        if command.amount == 13:
+        if command.amount == options.get("unlucky", 13):
             raise ValueError("thirteen")
         if command.amount < 0:
             return [Refused(code="negative", detail="amounts are not negative")]
@@ -209,3 +222,79 @@ def empty(dsn: str) -> None:
                idempotency restart identity"""
         )
         c.execute("update head set position = 0, published = 0")
+
+
+class FeedHealer:
+    """Heals from a producer's store without HTTP; a test may take it down, or make it hang."""
+
+    def __init__(self, store: Any, source: str) -> None:
+        self._store = store
+        self._source = source
+        self.down: set[int] = set()
+        self.hangs: set[int] = set()
+
+    async def fetch(self, partition: Any, after: int, upto: int) -> list[Record]:
+        if partition[1] in self.hangs:
+            await asyncio.Event().wait()
+        if partition[1] in self.down:
+            raise CannotHeal("the producer is down")
+        rows = await self._store.feed_of(*partition, after, upto, 50)
+        return [
+            Record(*partition, 0, r.key.encode(), r.data, envelope(r, self._source).headers())
+            for r in rows
+        ]
+
+    async def heads(self, topics: set[str]) -> dict[Any, int]:
+        if self.hangs:
+            await asyncio.Event().wait()
+        return {p: n for p, n in (await self._store.heads()).items() if p[0] in topics}
+
+
+class Producing:
+    """A tally service without HTTP: a store, its writer and its relay."""
+
+    def __init__(self, words: SimpleNamespace, store: Any, connect: Any, **options: Any) -> None:
+        self.words, self.store = words, store
+        self.table = tally(words, **options)
+        self.relay = Relay(store, f"/oms/{words.service}", connect)
+        self.writer = Writer(self.table, store, partitions=PARTITIONS, on_commit=self.relay.wake)
+
+    async def add(self, *names: str, amount: int = 1) -> None:
+        """Add to each name, in one transaction."""
+        await self.writer.submit(Unit([task(self.words, name, amount) for name in names]))
+
+
+class Listening:
+    """A mirror without HTTP: a store, its writer and its consumer."""
+
+    def __init__(
+        self, words: SimpleNamespace, store: Any, connect: Any, healer: Any, **options: Any
+    ) -> None:
+        self.words, self.store = words, store
+        self.table = options.get("table") or mirror(words, **options)
+        self.writer = Writer(self.table, store, partitions=PARTITIONS)
+        self.consumer = ConsumerRuntime(
+            self.table, store, self.writer, healer, connect, self.writer.suspect
+        )
+        self.counters = self.consumer.counters
+
+    async def heard(self, name: str) -> list[int]:
+        """The numbers that were noted for a name."""
+        return numbers(await self.store.stream(f"mirror-{name}"))
+
+    def work(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """What has to run."""
+        return self.writer.run(), self.consumer.run()
+
+
+def overtaken(records: list[Record]) -> list[int]:
+    """Positions in a partition that landed before their predecessor: each would hide it as a duplicate."""
+    seen, out = 0, []
+    for record in records:
+        read = read_headers(record.headers)
+        if read.sequence is None or read.previous is None:
+            continue
+        if read.previous > seen:
+            out.append(read.sequence)
+        seen = max(seen, read.sequence)
+    return out

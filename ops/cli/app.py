@@ -152,6 +152,64 @@ def import_(
     )
 
 
+order_app = typer.Typer(help="Look at orders.", no_args_is_help=True)
+app.add_typer(order_app, name="order")
+OrderName = Annotated[
+    str, typer.Argument(help="Its id, CHANNEL/NUMBER, or anything it can be found by.")
+]
+
+
+@order_app.command("show")
+def order_show(*, order: OrderName, data: Data = DATA, json: Json = False) -> None:
+    """One order: its state, lines, money, parcels and returns."""
+    from ops.cli import orders
+
+    execute(lambda out: orders.show(data, order, out), json=json)
+
+
+@app.command()
+def why(*, order: OrderName, data: Data = DATA, json: Json = False) -> None:
+    """What led to what in one order, across the services, as a tree."""
+    from ops.cli import orders
+
+    execute(lambda out: orders.why(data, order, out), json=json)
+
+
+@app.command()
+def reconcile(*, data: Data = DATA, json: Json = False) -> None:
+    """Prove from the logs that nothing was oversold and no cent was lost (status 1 if not)."""
+    from ops.cli import checking
+
+    execute(lambda out: checking.command(data, out), json=json)
+
+
+parked_app = typer.Typer(help="Messages that could not be handled.", no_args_is_help=True)
+app.add_typer(parked_app, name="parked")
+
+
+@parked_app.command("list")
+def parked_list(*, data: Data = DATA, json: Json = False) -> None:
+    """What is parked, by service and key (status 3 if nothing is)."""
+    from ops.cli import parked
+
+    execute(lambda out: parked.list_parked(data, out), json=json)
+
+
+@parked_app.command("redrive")
+def parked_redrive(
+    *,
+    service: Annotated[str, typer.Argument(help="Whose parked messages.")],
+    topic: Annotated[str, typer.Option(help="Only this topic's …")] = "",
+    key: Annotated[str, typer.Option(help="… messages of this key.")] = "",
+    data: Data = DATA,
+    json: Json = False,
+) -> None:
+    """Handle parked messages again, in order, each once."""
+    from ops.cli import parked
+
+    execute(lambda out: parked.redrive(data, service, topic, key, out), json=json)
+
+
 def main() -> None:
     """The console script."""
     app()

@@ -4,10 +4,10 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ops.cli.client import Running, find
 from ops.cli.codes import Exit
@@ -127,17 +127,19 @@ class _Starting:
 
     def __init__(self, out: Output) -> None:
         self._out = out
-        self._status = out.working("Starting Kafka and PostgreSQL …")
+        self._working = ExitStack()
         self._up = False
         self._stopping = False
 
-    def __enter__(self) -> "_Starting":
-        self._status.__enter__()
+    def __enter__(self) -> Self:
+        self._working.enter_context(
+            self._out.working("Starting Kafka, PostgreSQL and the services …")
+        )
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._up = exception[0] is None
-        self._status.__exit__(*exception)
+        self._working.close()
 
     def stopping(self) -> None:
         """From now on processes end because they should."""
@@ -149,7 +151,5 @@ class _Starting:
         if change.state == state.READY:
             again = " again" if self._up else ""
             self._out.say(f"  {change.name:<14} ready{again}")
-        elif change.state == state.RESTARTING:
-            self._out.say(f"  {change.name:<14} {change.detail}", style="yellow")
-        elif change.state == state.STOPPED and change.detail:
+        elif change.detail and not self._stopping:
             self._out.say(f"  {change.name:<14} {change.detail}", style="yellow")

@@ -38,7 +38,7 @@ async def up_detached(data: Path, port_base: int, out: Output) -> Exit:
         out.say(f"A system runs over {data} already: see `oms status`.")
         out.answer({"started": False})
         return Exit.NOTHING
-    log = data.resolve() / "logs" / "up.log"
+    log = data / "logs" / "up.log"
     child = await asyncio.to_thread(_spawn, data, port_base, log)
     with out.working("Starting …"):
         await _ready(data, child, log)
@@ -103,15 +103,29 @@ async def status(data: Path, out: Output) -> Exit:
         out.answer({"running": False, "left_over": left, "processes": []})
         out.say(f"Nothing runs over {data}: start it with `oms up` or `oms demo`.")
         if left:
-            out.say(f"Left over from a supervisor that was killed: {', '.join(left)}; `oms down` ends them.")
+            out.say(
+                f"Left over from a supervisor that was killed: {', '.join(left)}; `oms down` ends them."
+            )
         return Exit.UNAVAILABLE
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name, justify in (("process", "left"), ("state", "left"), ("pid", "right"), ("port", "right"), ("restarts", "right"), ("log", "left")):
+    for name, justify in (
+        ("process", "left"),
+        ("state", "left"),
+        ("pid", "right"),
+        ("port", "right"),
+        ("restarts", "right"),
+        ("log", "left"),
+    ):
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for p in found.processes:
         now = p.state if p.running else "ended"
         shown = (p.pid, p.port, p.restarts)
-        table.add_row(p.name, f"[{_STYLES.get(now, 'red')}]{now}[/]", *(str(x) if x is not None else "" for x in shown), p.log)
+        table.add_row(
+            p.name,
+            f"[{_STYLES.get(now, 'red')}]{now}[/]",
+            *(str(x) if x is not None else "" for x in shown),
+            p.log,
+        )
     out.draw(table)
     out.say(f"\nKafka {found.addresses.get('kafka', '')}, supervisor pid {found.supervisor.pid}")
     out.answer(
@@ -120,7 +134,14 @@ async def status(data: Path, out: Output) -> Exit:
             "supervisor": found.supervisor.pid,
             "kafka": found.addresses.get("kafka"),
             "processes": [
-                {"name": p.name, "state": p.state if p.running else "ended", "pid": p.pid, "port": p.port, "restarts": p.restarts, "log": p.log}
+                {
+                    "name": p.name,
+                    "state": p.state if p.running else "ended",
+                    "pid": p.pid,
+                    "port": p.port,
+                    "restarts": p.restarts,
+                    "log": p.log,
+                }
                 for p in found.processes
             ],
         }

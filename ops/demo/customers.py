@@ -60,7 +60,7 @@ class Customers:
             case o.OrderCompleted() if story in stories.RETURNING:
                 self.start(self._send_back(planned))
             case r.ReturnApproved():
-                self.start(self._receive(event, planned))
+                self.start(self._receive(event))
             case r.ReturnReceived():
                 self.start(self._inspect(event, planned))
 
@@ -109,14 +109,15 @@ class Customers:
         }
         await self._post(self.returns, "/returns", body, f"return-{planned.command.external_id}")
 
-    async def _receive(self, event: r.ReturnApproved, planned: Planned) -> None:
+    async def _receive(self, event: r.ReturnApproved) -> None:
         shown = await self.returns.get(f"/returns/{event.return_id}")
         asked = shown.raise_for_status().json()["lines"]
         body = {
             "receipt_id": f"{event.return_id}.receipt1",
             "location": self._locations[event.order_id],
             "lines": [
-                {"line_id": x["line_id"], "sku": x["sku"], "quantity": x["requested"]} for x in asked
+                {"line_id": x["line_id"], "sku": x["sku"], "quantity": x["requested"]}
+                for x in asked
             ],
         }
         key = f"receive-{event.return_id}"
@@ -140,17 +141,15 @@ class Customers:
 
     async def _post(self, http: httpx.AsyncClient, path: str, body: Any, key: str) -> None:
         """POST; a conflict or an overload is tried again, since what it waits for is on its way."""
+        said = ""
         for attempt in range(RETRIES_MAX):
             # Another key for each attempt: a key's answer, refusals included, is kept.
             headers = {"Idempotency-Key": f"{key}-{attempt}"}
             response = await http.post(path, json=body, headers=headers)
+            if response.is_success:
+                return
+            said = problem(response)
             if response.status_code not in (409, 503):
                 break
             await asyncio.sleep(RETRY_S)
-        else:
-            self.failures.append(f"POST {path}: {problem(response)}")
-            return
-        if response.is_error:
-            self.failures.append(f"POST {path}: {problem(response)}")
-
-
+        self.failures.append(f"POST {path}: {said}")

@@ -1,9 +1,9 @@
 """A sales channel that drops files: orders in a folder, picked up and put on the channel topic.
 
-A partner writes ``NAME.jsonl`` (one order a line, the body of ``POST /orders`` without ``channel``) or ``NAME.csv`` (one order
-line a row, see `COLUMNS`) under another name and renames it when it is complete. Each file ends in ``done/`` beside a
-``NAME.report.json`` that says what became of every order in it. The same file again adds nothing: an order's number makes
-it the same order.
+A partner writes ``NAME.jsonl`` (one order a line, see `FileOrder`) or ``NAME.csv`` (one order line a row, see
+`COLUMNS`) under another name and renames it when it is complete. Each file ends in ``done/`` beside a
+``NAME.report.json`` that says what became of every order in it. The same file again adds nothing: an order's number
+makes it the same order.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -124,9 +124,15 @@ def read_jsonl(text: str) -> Iterator[Read]:
 def read_csv(text: str) -> Iterator[Read]:
     """The orders of a CSV file: consecutive rows of one number are one order. Raises `UnreadableFile`."""
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    missing = [x for x in ("number", "currency", "sku", "quantity", "unit_price") if x not in (reader.fieldnames or ())]
+    missing = [
+        x
+        for x in ("number", "currency", "sku", "quantity", "unit_price")
+        if x not in (reader.fieldnames or ())
+    ]
     if missing:
-        raise UnreadableFile(f"no column {', '.join(missing)}; the columns are {', '.join(COLUMNS)}")
+        raise UnreadableFile(
+            f"no column {', '.join(missing)}; the columns are {', '.join(COLUMNS)}"
+        )
     try:
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
@@ -173,24 +179,28 @@ def _from_rows(rows: list[dict[str, str]]) -> FileOrder:
 
 def as_jsonl(orders: list[PlaceOrder]) -> str:
     """What a partner would write for these orders, as JSON Lines."""
-    lines = []
-    for o in orders:
-        lines.append(
+    return "".join(msgspec.json.encode(_as_written(o)).decode() + "\n" for o in orders)
+
+
+def _as_written(o: PlaceOrder) -> dict[str, Any]:
+    return {
+        "number": o.external_id,
+        "currency": o.currency,
+        "lines": [
             {
-                "number": o.external_id,
-                "currency": o.currency,
-                "lines": [
-                    {"sku": x.sku, "quantity": x.quantity, "unit_price": x.unit_price, "description": x.description}
-                    for x in o.lines
-                ],
-                "charges": o.charges,
-                "customer": o.customer,
-                "ship_to": o.ship_to,
-                "payment": o.payment_method,
-                "backorder": o.backorder,
+                "sku": x.sku,
+                "quantity": x.quantity,
+                "unit_price": x.unit_price,
+                "description": x.description,
             }
-        )
-    return "".join(msgspec.json.encode(line).decode() + "\n" for line in lines)
+            for x in o.lines
+        ],
+        "charges": o.charges,
+        "customer": o.customer,
+        "ship_to": o.ship_to,
+        "payment": o.payment_method,
+        "backorder": o.backorder,
+    }
 
 
 def as_csv(orders: list[PlaceOrder]) -> str:
@@ -217,7 +227,7 @@ def as_csv(orders: list[PlaceOrder]) -> str:
                     "country": o.ship_to.country,
                     "payment": o.payment_method,
                     "backorder": o.backorder,
-                    **{k: charges.get(k, "") for k in ("shipping", "tax", "discount")},  # type: ignore[call-overload]
+                    **{k: charges.get(k, "") for k in ("shipping", "tax", "discount")},
                 }
             )
     return out.getvalue()

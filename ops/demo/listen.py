@@ -11,7 +11,8 @@ from aiokafka.structs import ConsumerRecord
 from shared.events import Event, decode, read_headers
 
 EVENT_TOPICS = tuple(
-    f"oms.{name}.events" for name in ("order", "inventory", "fulfillment", "returns", "notifications")
+    f"oms.{name}.events"
+    for name in ("order", "inventory", "fulfillment", "returns", "notifications")
 )
 
 
@@ -32,7 +33,10 @@ class Listener:
         """The next events in their topics' order; empty when none came in time."""
         fetched = await self._client.getmany(timeout_ms=int(timeout_s * 1000), max_records=2000)
         return [
-            heard for records in fetched.values() for r in records if (heard := _heard(r)) is not None
+            heard
+            for records in fetched.values()
+            for r in records
+            if (heard := _heard(r)) is not None
         ]
 
 
@@ -56,7 +60,9 @@ async def listening(
     try:
         partitions = client.assignment()  # without a group: every partition of the topics
         await client.seek_to_end(*partitions)
-        for partition in partitions:  # a seek is lazy: without this the first events would be missed
+        for (
+            partition
+        ) in partitions:  # a seek is lazy: without this the first events would be missed
             await client.position(partition)
         yield Listener(client)
     finally:

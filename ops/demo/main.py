@@ -14,7 +14,8 @@ from ops.demo.history.main import import_file
 from ops.demo.plan import make_plan
 from ops.demo.show import showing
 from ops.demo.stories import End
-from ops.demo.summary import addresses, mails, render, summarise
+from ops.demo.summary import mails, summarise
+from ops.demo.tables import addresses, render
 from ops.demo.world import World, world
 
 _NUMBER_LETTERS = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -69,10 +70,9 @@ async def _until_stopped(host: Host, out: Output) -> None:
 
 async def _judge(around: World, mails_before: int, out: Output) -> Exit:
     summary = await summarise(around, mails_before)
-    out.draw(render(summary))
+    out.draw(render(summary, out.progress.width))
     out.say("")
-    with out.working("Reconciling the logs, the provider's ledger and the mail sink …"):
-        report = await reconcile(around.running)
+    report = await reconcile(around.running.data, out)
     out.draw(report)
     out.answer(summary.as_dict() | {"reconcile": report.as_json()})
     out.last(summary.last_line(report.violations_total))
@@ -107,5 +107,3 @@ def _stay(host: Host) -> str:
         "\nThe shop stays open: place your own orders, the warehouses answer. "
         f"Ctrl-C ends the demo, and {goes}."
     )
-
-

@@ -29,7 +29,10 @@ class OutsideProducer:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self._client.stop()
 
@@ -47,9 +50,7 @@ class OutsideProducer:
         )
         headers, data = envelope.headers(), encode(command)
         for _ in range(2 if twice else 1):
-            sent = await self._client.send(
-                topic, data, key=command.key.encode(), headers=headers
-            )
+            sent = await self._client.send(topic, data, key=command.key.encode(), headers=headers)
             self._pending.add(sent)
             sent.add_done_callback(self._settled)
 

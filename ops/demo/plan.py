@@ -31,7 +31,12 @@ TWICE_EVERY = 25
 
 _NAMES = ("Alex", "Bina", "Chidi", "Dana", "Ewan", "Fatima", "Grace", "Hugo", "Isla", "Jonas")
 _SURNAMES = ("Ahmed", "Brown", "Campbell", "Evans", "Fraser", "Hughes", "Khan", "Murphy", "Patel")
-_TOWNS = (("Leeds", "LS1 4AP"), ("Bristol", "BS1 5TR"), ("Cardiff", "CF10 1EP"), ("York", "YO1 9TL"))
+_TOWNS = (
+    ("Leeds", "LS1 4AP"),
+    ("Bristol", "BS1 5TR"),
+    ("Cardiff", "CF10 1EP"),
+    ("York", "YO1 9TL"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ SKU_WAIT_S = 15.0
 
 @dataclass
 class Shoppers:
-    """Places orders; ``posted_ms`` are the answers' times of ``POST /orders``, ``failures`` what went wrong on the way."""
+    """Places orders. ``posted_ms`` are the times of answers to ``POST /orders``, ``failures`` what went wrong."""
 
     running: Running
     producer: OutsideProducer

@@ -35,12 +35,18 @@ class Story(NamedTuple):
 
 
 STRAIGHT = Story("straight through", 44, End.COMPLETED, note="one location, one parcel")
-AUTOMATIC = Story("automatic warehouse", 8, End.COMPLETED, note="printed, packed and sent by itself")
+AUTOMATIC = Story(
+    "automatic warehouse", 8, End.COMPLETED, note="printed, packed and sent by itself"
+)
 SPLIT = Story("two locations", 7, End.COMPLETED, note="no location has everything")
 PARCELS = Story("two parcels", 6, End.COMPLETED, note="each parcel is charged when it is packed")
 SHORT = Story("short pick", 4, End.COMPLETED, note="a unit was not on the shelf: not charged")
 SLOW_BANK = Story(
-    "bank times out", 3, End.COMPLETED, "tok_timeout_after_charge", note="charged, but no answer came"
+    "bank times out",
+    3,
+    End.COMPLETED,
+    "tok_timeout_after_charge",
+    note="charged, but no answer came",
 )
 SHAKY_BANK = Story("bank fails twice", 2, End.COMPLETED, "tok_error_500:2")
 BACKORDER = Story(
@@ -96,7 +102,9 @@ def shared_out(orders: int) -> list[Story]:
     total = sum(s.share for s in STORIES)
     left = orders - len(STORIES)
     counts = [1 + left * s.share // total for s in STORIES]
-    by_remainder = sorted(range(len(STORIES)), key=lambda i: (-(left * STORIES[i].share % total), i))
+    by_remainder = sorted(
+        range(len(STORIES)), key=lambda i: (-(left * STORIES[i].share % total), i)
+    )
     for i in by_remainder[: orders - sum(counts)]:
         counts[i] += 1
     return [s for s, n in zip(STORIES, counts, strict=True) for _ in range(n)]

@@ -30,6 +30,13 @@ class Progress:
         """Whether the order reached an end that was decided for it."""
         return self.end in self.planned.story.ends
 
+    @property
+    def now(self) -> str:
+        """Where it is, in a word."""
+        if self.end is not None:
+            return self.end.value
+        return "confirmed" if self.confirmed_at else "placed" if self.placed_at else "not placed"
+
 
 @dataclass(slots=True)
 class Money:
@@ -169,5 +176,3 @@ def percentile(values: list[float], percent: float) -> float:
         return 0.0
     rank = max(1, -(-len(values) * percent // 100))
     return values[int(rank) - 1]
-
-

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from ops.cli.client import Running, get
 from ops.cli.codes import CliError, Exit
@@ -47,9 +48,7 @@ class World:
     async def open_shop(self) -> None:
         """Register what is sold and receive the opening stock; returns once inventory has said so."""
         for product in self.plan.products():
-            await self.producer.send(
-                RegisterItem(sku=product.sku, description=product.description)
-            )
+            await self.producer.send(RegisterItem(sku=product.sku, description=product.description))
         for location, lines in self.plan.opening_stock().items():
             await self.producer.send(
                 ReceiveStock(
@@ -176,11 +175,16 @@ class _Jobs:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def __aenter__(self) -> "_Jobs":
+    async def __aenter__(self) -> Self:
         await self._group.__aenter__()
         return self
 
-    async def __aexit__(self, *exception: Any) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for task in self._tasks:
             task.cancel()
-        await self._group.__aexit__(*exception)
+        await self._group.__aexit__(kind, error, trace)

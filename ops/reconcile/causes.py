@@ -5,8 +5,8 @@ A message's cause is the id of the message that was handled when it was decided:
 * ``<stream>/<version>`` (an event) or ``<cause>:<n>`` (a command) must stand in some log;
 * ``request:<id>`` (an HTTP request) and ``timer:<stream>:<name>:<due>`` are roots; the timer's stream must exist;
 * ``effect:<id>`` is the answer to a call: it descends from the event that asked for the call, which must exist;
-* any other id comes from an outside producer (a channel, a warehouse), which has no log here: it is a root too, but only
-  in services that listen to outsiders.
+* any other id comes from an outside producer (a channel, a warehouse), which has no log here: it is a root too, but
+  only in services that listen to outsiders.
 """
 
 import re
@@ -19,7 +19,9 @@ from ops.reconcile.spool import Spool
 UNIQUE = Check(8, "message ids are unique")
 CAUSES = Check(8, "every cause exists, or is a root")
 ACYCLIC = Check(8, "nothing comes before its cause, and nothing causes itself")
-ONCE = Check(9, "a message was applied once: all that it caused in a service was written at one time")
+ONCE = Check(
+    9, "a message was applied once: all that it caused in a service was written at one time"
+)
 ASKED = Check(9, "each call to the outside is asked for by one event")
 CHECKS = (UNIQUE, CAUSES, ACYCLIC, ONCE, ASKED)
 
@@ -49,8 +51,8 @@ _REPEATABLE = "effect:%:void"
 
 def stem_of_cause(cause: str) -> str | None:
     """The stem of the event that asked for the effect whose answer this is; None for other causes."""
-    if not cause.startswith("effect:"):
-        return None
+    if not cause.startswith("effect:") or _COMMAND.fullmatch(cause):
+        return None  # a command that was sent on such an answer is a message of its own
     found = _EFFECT.fullmatch(cause)
     assert found is not None
     return found[1]
@@ -108,7 +110,8 @@ def _why_unknown(
     if not cause:
         return "it names no cause"
     if stem is not None:
-        if spool.look("select 1 from asked where stem = ? limit 1", stem):
+        asker = "notifications" if stem.startswith(("mail:", "webhook:")) else "order"
+        if asker not in present or spool.look("select 1 from asked where stem = ? limit 1", stem):
             return ""
         return f"it answers {cause}, which no event asked for"
     if _REQUEST.fullmatch(cause):
@@ -178,7 +181,7 @@ def _cycles(spool: Spool, tally: Tally) -> None:
 
 
 def _once(spool: Spool, tally: Tally) -> None:
-    """Outside producers may send a message again, under the same id: business keys see to it that nothing happens twice."""
+    """Outsiders may send a message again, under the same id: business keys see to it that nothing happens twice."""
     sql = f"""select service, cause, max(at) - min(at), stream, version, id, max(row) from ids i
               where cause not like '{_REPEATABLE}' and (
                   cause like 'request:%' or cause like 'timer:%' or cause like 'effect:%'
@@ -193,7 +196,7 @@ def _once(spool: Spool, tally: Tally) -> None:
 
 def _asked(spool: Spool, tally: Tally) -> None:
     tally.saw(ASKED, int(next(spool.query("select count(distinct stem) from asked"))[0]))
-    sql = """select stem, n, i.service, i.stream, i.version, i.id
+    sql = """select a.stem, n, i.service, i.stream, i.version, i.id
              from (select stem, count(*) as n, max(id) as last from asked group by stem having n > 1) a
              join ids i on i.id = a.last"""
     for stem, n, *place in spool.query(sql):

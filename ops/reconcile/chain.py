@@ -93,7 +93,9 @@ class Streams:
         self._tally.saw(SNAPSHOTS)
         if row.state is None:
             self._tally.violation(
-                SNAPSHOTS, last, f"the stream ends at version {self._version}, its snapshot does not"
+                SNAPSHOTS,
+                last,
+                f"the stream ends at version {self._version}, its snapshot does not",
             )
         elif not self._whole:
             self._tally.note(f"{last.service} {last.stream}: not refolded, its log is damaged")
@@ -101,10 +103,13 @@ class Streams:
             self._compare(last, row)
 
     def _compare(self, last: Entry, row: Row) -> None:
-        assert self._category is not None and row.state is not None
+        assert self._category is not None
+        assert row.state is not None
         if self._table.encode_state(self._state) != row.state:
             why = self._difference(last, row.state)
-            self._tally.violation(SNAPSHOTS, last, f"the snapshot is not the fold of its events: {why}")
+            self._tally.violation(
+                SNAPSHOTS, last, f"the snapshot is not the fold of its events: {why}"
+            )
         guard = self._category.guard(self._state)
         if guard != row.guard:
             self._tally.violation(
@@ -174,7 +179,9 @@ def check_feed(log: ServiceLog, tally: Tally) -> None:
     position, chain = 0, dict[Partition, int]()
     for line in log.feed():
         tally.saw(POSITIONS)
-        place = Place(log.service, line.stream or "feed", line.version or 0, f"feed/{line.position}")
+        place = Place(
+            log.service, line.stream or "feed", line.version or 0, f"feed/{line.position}"
+        )
         if line.position != position + 1:
             why = f"feed position {line.position} follows {position}"
             tally.violation(POSITIONS, place, f"{why}: {line.position - position - 1} are missing")

@@ -1,7 +1,7 @@
 """Invariant 9: each consumer applied each message once, in order.
 
-Evidence from outside: what a handled message must have led to is there exactly once. A message counts as handled when the
-consumer's checkpoint has passed it and its key is not parked; until then it is in flight.
+Evidence from outside: what a handled message must have led to is there exactly once. A message counts as handled when
+the consumer's checkpoint has passed it and its key is not parked; until then it is in flight.
 """
 
 from collections import defaultdict
@@ -51,8 +51,20 @@ RULES = (
     ),
     Rule(i.CommitReservation, "inventory", _COMMITTED, "reservation_id", (i.ReservationReleased,)),
     Rule(i.ConsumeReservation, "inventory", (i.ReservationConsumed,), "package_id"),
-    Rule(f.CreateFulfillment, "fulfillment", (f.FulfillmentOpened,), "fulfillment_id", (f.FulfillmentCancelled,)),
-    Rule(f.ReleasePackage, "fulfillment", (f.PackageReleased,), "package_id", (f.FulfillmentCancelled,)),
+    Rule(
+        f.CreateFulfillment,
+        "fulfillment",
+        (f.FulfillmentOpened,),
+        "fulfillment_id",
+        (f.FulfillmentCancelled,),
+    ),
+    Rule(
+        f.ReleasePackage,
+        "fulfillment",
+        (f.PackageReleased,),
+        "package_id",
+        (f.FulfillmentCancelled,),
+    ),
     Rule(i.StockReserved, "order", (o.OrderReserved,), "reservation_id", _STOPPING),
     Rule(i.StockBackordered, "order", (o.OrderBackordered,), "reservation_id", _STOPPING),
     Rule(i.ReservationCommitted, "order", (o.OrderConfirmed,), "order_id", _STOPPING),
@@ -61,7 +73,9 @@ RULES = (
     Rule(f.Delivered, "order", (o.OrderDelivered,), "package_id"),
     Rule(r.ReturnInspected, "order", (o.ReturnAccepted,), "return_id"),
     Rule(o.OrderShipped, "returns", (r.ItemsReturnable,), "package_id"),
-    Rule(o.RefundIssued, "returns", (r.ReturnSettled,), "return_id", when=lambda m: bool(m.return_id)),
+    Rule(
+        o.RefundIssued, "returns", (r.ReturnSettled,), "return_id", when=lambda m: bool(m.return_id)
+    ),
     Rule(
         o.OrderPlaced,
         "notifications",
@@ -165,7 +179,8 @@ def _in_order(dossier: Dossier, tally: Tally) -> None:
     for entry in dossier.entries():
         cause = causes.get(entry.meta.causation)
         if cause is not None and cause.service != entry.service:
-            assert cause.row.position is not None and cause.row.topic is not None
+            assert cause.row.position is not None
+            assert cause.row.topic is not None
             at = (entry.row.id, cause.row.position, entry)
             by_consumer[entry.service, cause.row.topic].append(at)
     for (_, topic), handled in by_consumer.items():

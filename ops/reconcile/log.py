@@ -1,8 +1,9 @@
 """The logs as reconciliation reads them: rows of a consistent cut, decoded, and gathered by order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from shared.events import Message
@@ -59,7 +60,7 @@ class Cut(NamedTuple):
     position: int
     published: int
     outbox: int = 0
-    effects: dict[str, str] = {}
+    effects: Mapping[str, str] = MappingProxyType({})
     effects_parked: int = 0
     due: frozenset[str] = frozenset()
     parked: frozenset[tuple[str, str]] = frozenset()
@@ -161,6 +162,10 @@ class Cuts:
     def __getitem__(self, service: str) -> Cut:
         return self._cuts[service]
 
+    def values(self) -> Iterable[Cut]:
+        """Every cut."""
+        return self._cuts.values()
+
     def items(self) -> Iterable[tuple[str, Cut]]:
         """Every service with its cut."""
         return self._cuts.items()
@@ -226,7 +231,7 @@ class Dossier:
             for consumer in CORE_CONSUMERS.get(topic or "", ()):
                 if consumer in cuts and not cuts.reached(consumer, entry):
                     return False
-        for _, cut in cuts.items():
+        for cut in cuts.values():
             if not cut.due.isdisjoint(self.streams):
                 return False
             if any(subject in self.streams for subject in cut.effects.values()):

@@ -11,7 +11,9 @@ from ops.reconcile.spool import Spool
 from shared.events import notifications as n
 from shared.events import order as o
 
-REQUESTED = Check(9, "each e-mail is requested once for each recipient, template and cause, and ends once")
+REQUESTED = Check(
+    9, "each e-mail is requested once for each recipient, template and cause, and ends once"
+)
 ARRIVED = Check(9, "every e-mail that was sent is in the sink, and nothing else is")
 CHECKS = (REQUESTED, ARRIVED)
 
@@ -40,9 +42,12 @@ def add(spool: Spool, mails: Iterable[Mail]) -> None:
     """A page of the sink's messages."""
     for mail in mails:
         spool.add("mails", *mail)
+    spool.flush()
 
 
-def check_correspondence(dossier: Dossier, cuts: Cuts, spool: Spool, sink: bool, tally: Tally) -> None:
+def check_correspondence(
+    dossier: Dossier, cuts: Cuts, spool: Spool, sink: bool, tally: Tally
+) -> None:
     """One order's correspondence against the events that made it due, and against the sink."""
     due = {entry.id: entry for entry, _ in events(dossier.order, *TEMPLATES.values())}
     for stream, entries in dossier.streams_of("correspondence"):
@@ -132,4 +137,6 @@ def check_sink(spool: Spool, cuts: Cuts, tally: Tally) -> None:
             tally.violation(ARRIVED, place, f"the sink has <{id}>, which no event asked for")
     [(again,)] = spool.query("select coalesce(sum(received - 1), 0) from mails")
     if again:
-        tally.note(f"{again:,} e-mails came to the sink again under the same Message-ID (dropped there)")
+        tally.note(
+            f"{again:,} e-mails came to the sink again under the same Message-ID (dropped there)"
+        )

@@ -85,7 +85,14 @@ class Money:
                 if p.authorised:
                     self._wrong(entry, f"payment {m.payment_id} was authorised before")
                 p.ref, p.currency, p.authorised = m.provider_ref, m.amount.currency, m.amount.amount
-                self._claim(entry, "authorised", f"{m.payment_id}:authorise", m.payment_id, m.amount.amount, p)
+                self._claim(
+                    entry,
+                    "authorised",
+                    f"{m.payment_id}:authorise",
+                    m.payment_id,
+                    m.amount.amount,
+                    p,
+                )
             case o.PaymentDeclined():
                 self._claim(entry, "declined", f"{m.payment_id}:authorise", m.payment_id, None, p)
             case o.PaymentCaptured():
@@ -93,7 +100,9 @@ class Money:
                     self._wrong(entry, f"payment {m.payment_id} was voided before")
                 p.captured += m.amount.amount
                 self._once(entry, m.capture_id)
-                self._claim(entry, "captured", f"{m.capture_id}:capture", m.payment_id, m.amount.amount, p)
+                self._claim(
+                    entry, "captured", f"{m.capture_id}:capture", m.payment_id, m.amount.amount, p
+                )
             case o.CaptureRefused():
                 self._claim(entry, "refused", f"{m.capture_id}:capture", m.payment_id, None, p)
             case o.PaymentVoided():
@@ -105,7 +114,9 @@ class Money:
             case o.RefundIssued():
                 p.refunded += m.amount.amount
                 self._once(entry, m.refund_id)
-                self._claim(entry, "refunded", f"{m.refund_id}:refund", m.payment_id, m.amount.amount, p)
+                self._claim(
+                    entry, "refunded", f"{m.refund_id}:refund", m.payment_id, m.amount.amount, p
+                )
             case o.RefundFailed():
                 self._claim(entry, "refused", f"{m.refund_id}:refund", m.payment_id, None, p)
 

@@ -29,7 +29,7 @@ class Database:
 
     def __init__(self, service: str, dsn: str) -> None:
         self.service = service
-        self._path = sql.SQL("")
+        self._path: sql.SQL | sql.Composed = sql.SQL("")
         try:
             self._c: psycopg.Connection[tuple[Any, ...]] = psycopg.connect(
                 dsn,
@@ -112,15 +112,15 @@ class PostgresLog:
 
     def unfed(self) -> Iterator[tuple[int, str, int, str]]:
         """See the protocol."""
-        return self.database.each(SQL["unfed"])  # type: ignore[return-value]
+        return self.database.each(SQL["unfed"])
 
     def stray_snapshots(self) -> Iterator[tuple[str, int]]:
         """See the protocol."""
-        return self.database.each(SQL["stray_snapshots"])  # type: ignore[return-value]
+        return self.database.each(SQL["stray_snapshots"])
 
 
 class PostgresViews:
-    """The live version of the read models; see `ops.reconcile.log.ViewsLog`. Raises `CannotRead` where there is none."""
+    """The live version of the read models; see `ops.reconcile.log.ViewsLog`. Raises `CannotRead` if there is none."""
 
     def __init__(self, dsn: str) -> None:
         self.database = Database("views", dsn)
@@ -154,7 +154,7 @@ class PostgresViews:
     def availability(self) -> Iterator[tuple[str, str, int, int, int]]:
         """See the protocol."""
         sql = "select sku, location, on_hand, reserved, allocated from availability"
-        return self.database.each(sql)  # type: ignore[return-value]
+        return self.database.each(sql)
 
 
 def _progress(database: Database, *, heads: bool = True) -> tuple[dict[Any, int], dict[Any, int]]:

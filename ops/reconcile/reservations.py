@@ -36,7 +36,9 @@ class Reservation:
         m = entry.message
         if self.ended and not isinstance(m, i.CommitRefused | i.ReservationReleased):
             named = type(m).__name__
-            self.tally.violation(ENDS, entry, f"{named} after the reservation ended by {self.ended}")
+            self.tally.violation(
+                ENDS, entry, f"{named} after the reservation ended by {self.ended}"
+            )
         match m:
             case i.StockReserved():
                 self._from(entry, "new", "backordered")
@@ -68,14 +70,18 @@ class Reservation:
 
     def _refused(self, entry: Entry) -> None:
         if self.status in ("held", "committed") and not self.ended:
-            self.tally.violation(ENDS, entry, f"a commit was refused while the units were {self.status}")
+            self.tally.violation(
+                ENDS, entry, f"a commit was refused while the units were {self.status}"
+            )
         if self.status == "new":
             self._end(entry, "rejected")
 
     def _from(self, entry: Entry, *statuses: str) -> None:
         if not self.ended and self.status not in statuses:
             self.tally.violation(
-                ENDS, entry, f"{type(entry.message).__name__} of a reservation that is {self.status}"
+                ENDS,
+                entry,
+                f"{type(entry.message).__name__} of a reservation that is {self.status}",
             )
 
     def _end(self, entry: Entry, status: str) -> None:
@@ -118,7 +124,9 @@ class Reservation:
                 self.tally.violation(ENDS, entry, why)
             self._from(entry, "held", "committed")
             if m.committed != (self.status == "committed") and not self.ended:
-                self.tally.violation(ENDS, entry, f"committed={m.committed}, but it is {self.status}")
+                self.tally.violation(
+                    ENDS, entry, f"committed={m.committed}, but it is {self.status}"
+                )
             self._take(entry, m.allocations, m.open_units)
         elif m.open_units or (self.status in ("held", "committed") and any(self.open.values())):
             self.tally.violation(ENDS, entry, "an empty release of a reservation that holds units")

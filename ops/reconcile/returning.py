@@ -97,10 +97,14 @@ def check_refunds(dossier: Dossier, inspections: Inspections, whole: bool, tally
         paid[m.refund_id] = entry.id
         cause = accepted.get(m.refund_id)
         if cause is None:
-            tally.violation(REFUNDED, entry, f"refund {m.refund_id} was paid, and nobody granted it")
+            tally.violation(
+                REFUNDED, entry, f"refund {m.refund_id} was paid, and nobody granted it"
+            )
         elif (cause[1].refund, cause[1].return_id) != (m.amount, m.return_id):
             granted = cause[1].refund.amount
-            why = f"refund {m.refund_id}: {m.amount.amount} paid, {granted} granted by {cause[0].id}"
+            why = (
+                f"refund {m.refund_id}: {m.amount.amount} paid, {granted} granted by {cause[0].id}"
+            )
             tally.violation(REFUNDED, entry, why)
 
 

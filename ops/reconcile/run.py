@@ -5,11 +5,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from ops.reconcile import handled, mail, money, views
+from ops.reconcile import mail, money, views
 from ops.reconcile.log import Cut, ServiceLog, ViewsLog
 from ops.reconcile.mail import Mail
 from ops.reconcile.money import LedgerEntry, Provider
-from ops.reconcile.postgres import CannotRead, PostgresLog, PostgresViews
+from ops.reconcile.postgres import PostgresLog, PostgresViews
 from ops.reconcile.report import Report, Tally
 from ops.reconcile.sources import Sources
 from ops.reconcile.spool import Spool
@@ -51,9 +51,11 @@ async def reconcile(
         stop.set()
         raise
     finally:
-        for log in (*logs, *viewed):
-            log.database.close()
-        if not stop.is_set():  # else the walk's thread may still be at it, and lets go of it as it ends
+        for database in (*(log.database for log in logs), *(view.database for view in viewed)):
+            database.close()
+        if (
+            not stop.is_set()
+        ):  # else the walk's thread may still be at it, and lets go of it as it ends
             spool.close()
 
 
@@ -84,9 +86,8 @@ def judge(
 
 def _open(sources: Sources, logs: list[PostgresLog], viewed: list[PostgresViews]) -> None:
     """Connect to all databases; what was opened is in the lists even when a later one fails."""
-    for service in SERVICES:
-        if service in sources.databases:
-            logs.append(PostgresLog(service, sources.databases[service]))
+    present = (s for s in SERVICES if s in sources.databases)
+    logs.extend(PostgresLog(service, sources.databases[service]) for service in present)
     if "views" in sources.databases:
         viewed.append(PostgresViews(sources.databases["views"]))
 
@@ -95,7 +96,7 @@ async def _cut(logs: list[PostgresLog], viewed: list[PostgresViews], until: floa
     """Take snapshots that fit together, and wait for quiet until a time."""
     tries = 0
     while True:
-        takers = [log.take for log in (*logs, *viewed)]
+        takers = [*(log.take for log in logs), *(view.take for view in viewed)]
         await asyncio.gather(*(asyncio.to_thread(take) for take in takers))
         cuts = {log.service: log.cut for log in logs}
         if viewed:
@@ -116,7 +117,9 @@ def fits(cuts: dict[str, Cut]) -> bool:
 
 def quiet(cuts: dict[str, Cut]) -> bool:
     """Whether all that was sent is handled, and no call to the outside is owed; parked ones wait for a person."""
-    idle = all(not c.outbox and len(c.effects) == c.effects_parked and not c.due for c in cuts.values())
+    idle = all(
+        not c.outbox and len(c.effects) == c.effects_parked and not c.due for c in cuts.values()
+    )
     return idle and all(mark == head for mark, head in _marks(cuts))
 
 
@@ -148,10 +151,14 @@ def _say_what_is_missing(walk: Walk, no_ledger: bool, no_sink: bool, tally: Tall
     """Checks that are not made are named, never silently left out."""
     for service in SERVICES:
         if service not in walk.cuts:
-            tally.not_checked(f"{service}: its log is not among the sources, nor what others did for it")
+            tally.not_checked(
+                f"{service}: its log is not among the sources, nor what others did for it"
+            )
     if no_ledger:
         checks = (money.LEDGER_HAS, money.EVENT_HAS)
-        tally.not_checked(f"no provider's ledger: {'; '.join(c.says for c in checks)} (invariant 4)")
+        tally.not_checked(
+            f"no provider's ledger: {'; '.join(c.says for c in checks)} (invariant 4)"
+        )
     if no_sink:
         tally.not_checked(f"no mail sink: {mail.ARRIVED.says} (invariant 9)")
     if "views" not in walk.cuts:
@@ -167,6 +174,3 @@ def _told(progress: Progress | None, stop: threading.Event) -> Callable[[int], N
             progress(messages)
 
     return told
-
-
-__all__ = ["CannotRead", "handled", "judge", "reconcile"]

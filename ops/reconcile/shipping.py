@@ -9,7 +9,9 @@ from shared.events import LineQuantity
 from shared.events import fulfillment as f
 from shared.events import order as o
 
-SHIPPED = Check(6, "packages leave once, paid for, not after a cancellation; shipped ≤ ordered − cancelled")
+SHIPPED = Check(
+    6, "packages leave once, paid for, not after a cancellation; shipped ≤ ordered − cancelled"
+)
 WAREHOUSE = Check(6, "the warehouse sends what it was told to, packed and released, once")
 BOTH = Check(6, "the warehouse's and the order's shipments and deliveries are the same")
 CHECKS = (SHIPPED, WAREHOUSE, BOTH)
@@ -73,7 +75,9 @@ class OrderSide:
         if owed is None:
             self._wrong(entry, f"money was taken for package {m.package_id}, which owes nothing")
         elif owed != m.amount.amount:
-            self._wrong(entry, f"{m.amount.amount} were taken for {m.package_id or 'fees'}, owed {owed}")
+            self._wrong(
+                entry, f"{m.amount.amount} were taken for {m.package_id or 'fees'}, owed {owed}"
+            )
 
     def _shipped(self, entry: Entry, m: o.OrderShipped) -> None:
         self.tally.saw(SHIPPED)
@@ -83,7 +87,9 @@ class OrderSide:
             self._wrong(entry, f"package {m.package_id} left before the payment was authorised")
         if self.owed.get(m.package_id):
             owed = self.owed[m.package_id]
-            self._wrong(entry, f"package {m.package_id} left while {owed} minor units were owed for it")
+            self._wrong(
+                entry, f"package {m.package_id} left while {owed} minor units were owed for it"
+            )
         if self.ended:
             self._wrong(entry, f"package {m.package_id} left after the order ended by {self.ended}")
         for key, n in tally_units(m.lines).items():
@@ -121,7 +127,9 @@ def check_warehouse(stream: list[Entry], tally: Tally) -> None:
             case f.FulfillmentOpened():
                 open_units = tally_units(m.lines)
             case f.ItemsPicked():
-                _less(open_units, tally_units((*m.lines, *m.short)), entry, "picked or short", tally)
+                _less(
+                    open_units, tally_units((*m.lines, *m.short)), entry, "picked or short", tally
+                )
                 for key, n in tally_units(m.lines).items():
                     loose[key] = loose.get(key, 0) + n
             case f.PackagePacked():
@@ -190,7 +198,9 @@ def check_both(dossier: Dossier, order: OrderSide, cuts: Cuts, tally: Tally) -> 
             shipped.location,
             shipped.tracking_number,
         ):
-            why = f"package {package} is not the same at the warehouse (units, location or tracking)"
+            why = (
+                f"package {package} is not the same at the warehouse (units, location or tracking)"
+            )
             tally.violation(BOTH, entry, why)
     for package, (entry, delivered) in order.delivered.items():
         if package not in arrived or arrived[package].lines != delivered.lines:

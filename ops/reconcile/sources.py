@@ -155,7 +155,7 @@ async def sources_of(data: Path) -> AsyncIterator[Sources]:
 
     Raises `StackError` when there is no such system or its database does not start.
     """
-    data = data.resolve()
+    data = data.resolve()  # noqa: ASYNC240 - once, and nothing else runs yet
     found = state.read(data)
     if found is not None and found.running:
         prefix = "database:"

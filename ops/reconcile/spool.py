@@ -60,9 +60,7 @@ class Spool:
         if len(buffer) >= ROWS_BUFFERED_MAX:
             self._flush(table)
 
-    def fact(
-        self, kind: str, key: str, item: str, side: int, quantity: int, entry: Entry
-    ) -> None:
+    def fact(self, kind: str, key: str, item: str, side: int, quantity: int, entry: Entry) -> None:
         """``quantity`` of ``item``, as one side states it; both sides must add up to the same."""
         self.add(
             "facts",
@@ -79,18 +77,16 @@ class Spool:
 
     def query(self, sql: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         """Rows of a query over everything added so far."""
-        for table in self._buffers:
-            self._flush(table)
+        self.flush()
         return self._db.execute(sql, values)
 
     def look(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Rows of a query over tables that are complete; nothing is flushed."""
+        """Rows of a query over tables that are complete and flushed."""
         return self._db.execute(sql, values).fetchall()
 
     def index(self, sql: str) -> None:
         """Make an index, once its table is complete."""
-        for table in self._buffers:
-            self._flush(table)
+        self.flush()
         self._db.execute(sql)
 
     def differing(self, kind: str) -> Iterator[tuple[str, str, int, int, Place]]:
@@ -107,6 +103,11 @@ class Spool:
         """How many facts of a kind there are to compare."""
         sql = "select count(*) from (select 1 from facts where kind = ? group by key, item)"
         return int(next(self.query(sql, kind))[0])
+
+    def flush(self) -> None:
+        """Let `look` see everything added so far."""
+        for table in self._buffers:
+            self._flush(table)
 
     def _flush(self, table: str) -> None:
         buffer = self._buffers[table]

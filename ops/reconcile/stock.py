@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from ops.reconcile.log import Entry, events
 from ops.reconcile.report import Check, Tally
 from ops.reconcile.spool import DECIDED, SHOWN, Spool
-from shared.events import Allocation
+from shared.events import Allocation, StockLine
 from shared.events import inventory as i
 
-LEVELS = Check(1, "units: 0 ≤ reserved + allocated ≤ on hand, for each SKU and location at every event")
+LEVELS = Check(
+    1, "units: 0 ≤ reserved + allocated ≤ on hand, for each SKU and location at every event"
+)
 AGREES = Check(1, "stock movements agree with the reservations' own events")
 MOVEMENTS = Check(1, "receipts, adjustments and restocks agree with what their movement recorded")
 CHECKS = (LEVELS, AGREES, MOVEMENTS)
@@ -86,7 +88,7 @@ class Stock:
     def _moved(
         self,
         entry: Entry,
-        units: Iterable[i.StockLine],
+        units: Iterable[StockLine],
         kind: str,
         on_hand: int,
         reserved: int,
@@ -124,7 +126,9 @@ class Stock:
             return
         self.spool.fact("promise", id, f"leave the line: {m.sku}", SHOWN, m.quantity, entry)
         if self.waiting.pop(id, 0) != m.quantity:
-            why = f"reservation {id} leaves the line with {m.quantity} units that did not stand in it"
+            why = (
+                f"reservation {id} leaves the line with {m.quantity} units that did not stand in it"
+            )
             self.tally.violation(LEVELS, entry, why)
 
 

@@ -13,7 +13,9 @@ from shared.events import LineQuantity, Money
 from shared.events import order as o
 
 TOTALS = Check(5, "an order's total = lines + tax + shipping + fees − discount, in one currency")
-SHARES = Check(5, "captures and refunds are the exact shares of their units; refunded ≤ paid per unit")
+SHARES = Check(
+    5, "captures and refunds are the exact shares of their units; refunded ≤ paid per unit"
+)
 CHECKS = (TOTALS, SHARES)
 
 
@@ -76,7 +78,9 @@ class Totals:
             # Prices below the minor unit round each unit by half of it at most.
             slack = line.quantity if line.exact_unit_price is not None else 0
             if abs(line.total - line.quantity * line.unit_price) > slack:
-                why = f"line {line.line_id}: {line.quantity} x {line.unit_price} is not {line.total}"
+                why = (
+                    f"line {line.line_id}: {line.quantity} x {line.unit_price} is not {line.total}"
+                )
                 self.tally.violation(TOTALS, entry, why)
         self.currency, self.total = m.currency, m.total
         costs, backs = shares(m)
@@ -107,7 +111,9 @@ class Totals:
                 line.packed += x.quantity
         self.tally.saw(SHARES)
         if m.capture.amount != cost:
-            why = f"package {m.package_id} is to cost {m.capture.amount}, its units' share is {cost}"
+            why = (
+                f"package {m.package_id} is to cost {m.capture.amount}, its units' share is {cost}"
+            )
             self.tally.violation(SHARES, entry, why)
 
     def _returned(self, entry: Entry, m: o.ReturnAccepted) -> None:
@@ -144,7 +150,7 @@ def part(amount: int, quantity: int, before: int, count: int) -> int:
 
 
 def shares(m: o.OrderPlaced) -> tuple[list[int], list[int]]:
-    """What each line costs with its share of all charges, and what of that a return gives back (goods, tax and discount)."""
+    """What each line costs with its share of all charges, and what of that a return gives back (no shipping, no fees)."""
     goods = [line.total for line in m.lines]
     if not goods or not m.charges:
         return goods, goods
@@ -159,7 +165,9 @@ def shares(m: o.OrderPlaced) -> tuple[list[int], list[int]]:
 def largest_remainder(amount: int, weights: Sequence[int]) -> list[int]:
     """``amount`` in whole parts in proportion to ``weights`` (equal ones if all are 0); the earlier of equals first."""
     whole = sum(weights)
-    exact = [Fraction(amount * w, whole) if whole else Fraction(amount, len(weights)) for w in weights]
+    exact = [
+        Fraction(amount * w, whole) if whole else Fraction(amount, len(weights)) for w in weights
+    ]
     parts = [int(x // 1) for x in exact]
     by_rest = sorted(range(len(parts)), key=lambda n: (parts[n] - exact[n], n))
     for n in by_rest[: amount - sum(parts)]:

@@ -88,13 +88,17 @@ class Views:
             why = f"the view has no document, {rebuilt.version} events make one"
             self._tally.violation(DOCUMENTS, place, why)
         elif documents.encode(rebuilt) != row.document:
-            why = f"the document is not the fold of its events: {_difference(rebuilt, row.document)}"
+            why = (
+                f"the document is not the fold of its events: {_difference(rebuilt, row.document)}"
+            )
             self._tally.violation(DOCUMENTS, place, why)
         else:
             order = rebuilt.order
             said = (rebuilt.version, order.status, order.channel, order.number, order.placed_at)
             if said != (row.version, row.status, row.channel, row.number, row.placed_at):
-                self._tally.violation(DOCUMENTS, place, f"the row's columns are not its document's: {said}")
+                self._tally.violation(
+                    DOCUMENTS, place, f"the row's columns are not its document's: {said}"
+                )
 
     def _fold(self, dossier: Dossier) -> Document | None:
         """The document at the view's checkpoints; None where it cannot be known."""
@@ -133,7 +137,14 @@ class Views:
         for row in self._log.timeline():
             service = row.type.split(".")[1]
             digest = blake2b(row.data, digest_size=16).digest()
-            values = (service, row.position, SHOWN, row.order_id, digest, f"timeline {row.order_id}")
+            values = (
+                service,
+                row.position,
+                SHOWN,
+                row.order_id,
+                digest,
+                f"timeline {row.order_id}",
+            )
             self._spool.add("told", *values, 0, "")
         self._spool.index("create index told_at on told (service, position)")
         [(n,)] = self._spool.query("select count(*) from told where side = 1")
@@ -143,7 +154,19 @@ class Views:
                  from told group by service, position
                  having count(*) <> 2 or count(distinct side) <> 2 or count(distinct digest) <> 1
                      or count(distinct order_id) <> 1"""
-        for service, position, n, sides, digests, orders, side, _, stream, version, id in self._spool.query(sql):
+        for (
+            service,
+            position,
+            n,
+            sides,
+            digests,
+            orders,
+            side,
+            _,
+            stream,
+            version,
+            id,
+        ) in self._spool.query(sql):
             if sides == 1 and service not in self._cuts:
                 continue
             if sides == 1 and side == DECIDED:

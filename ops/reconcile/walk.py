@@ -182,6 +182,8 @@ class _Reader:
         except (BadPayload, UnknownType) as error:
             self._tally.violation(chain.READABLE, entry, str(error))
         chain.check_address(entry, self._tally)
+        if row.topic is not None:
+            self._tally.saw(chain.FED)
         if row.version is not None:
             self._streams.event(entry)
         self._keep(entry)

@@ -1,6 +1,6 @@
 """The fulfillment service over HTTP: what a warehouse, or its system, sees and says."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Response
@@ -18,6 +18,8 @@ from shared.service import (
     IdempotencyKey,
     Identifier,
     Input,
+    OptionalIdentifier,
+    OptionalText,
     Principal,
     Problem,
     Quantity,
@@ -30,7 +32,7 @@ from shared.service import (
     require,
     router,
 )
-from shared.service.commands import decide
+from shared.service.commands import as_response, decide
 from shared.service.pagination import Cursor, Limit, decode_cursor, encode_cursor, link_header
 from shared.service.runtime import Runtime
 
@@ -53,7 +55,7 @@ Lines = Annotated[list[LineIn], Field(max_length=500)]
 class StartIn(Input):
     """Who picks; the caller, if not said."""
 
-    picker: Text | Literal[""] = ""
+    picker: OptionalText = ""
 
 
 class PickIn(Input):
@@ -64,8 +66,8 @@ class PickIn(Input):
 
     lines: Lines
     final: bool = True
-    short_reason: Text | Literal[""] = ""
-    pick_id: Identifier | Literal[""] = ""
+    short_reason: OptionalText = ""
+    pick_id: OptionalIdentifier = ""
 
 
 class PackIn(Input):
@@ -198,8 +200,7 @@ async def _answer(
         return 202, _shown(command.fulfillment_id, outcome.states[command.subject])
 
     reply = await decide(runtime.writer, command, who, key, respond)
-    headers = {name.decode(): value.decode() for name, value in reply.headers}
-    return Response(reply.content, reply.status, headers, media_type="application/json")
+    return as_response(reply)
 
 
 async def _read(

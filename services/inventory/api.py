@@ -1,7 +1,7 @@
 """The inventory service over HTTP: make items known, move stock, look at stock and reservations."""
 
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -12,7 +12,6 @@ from services.inventory.domain.limits import LINES_MAX, QUANTITY_MAX
 from services.inventory.domain.movements import DESCRIPTION_MAX
 from services.inventory.domain.reservation import Reservation
 from services.inventory.domain.stock import Stock
-from services.inventory.reading import Read, read_states
 from shared.events import Command, StockLine
 from shared.events.inventory import AdjustStock, ReceiveStock, RegisterItem, StockCommand
 from shared.ledger.work import Outcome
@@ -21,6 +20,7 @@ from shared.service import (
     IdempotencyKey,
     Identifier,
     Input,
+    OptionalText,
     Principal,
     Problem,
     Quantity,
@@ -32,8 +32,9 @@ from shared.service import (
     require,
     router,
 )
-from shared.service.commands import Respond, decide
+from shared.service.commands import Respond, as_response, decide
 from shared.service.conditional import etag
+from shared.service.reading import Read, read_states
 from shared.service.runtime import Runtime
 
 SKUS_MAX = 100
@@ -61,7 +62,7 @@ class ItemIn(Input):
     """An item to make known; sent again with another description, it changes that."""
 
     sku: Sku
-    description: Annotated[Text, Field(max_length=DESCRIPTION_MAX)] | Literal[""] = ""
+    description: Annotated[OptionalText, Field(max_length=DESCRIPTION_MAX)] = ""
 
 
 class ReceiptLineIn(Input):
@@ -85,7 +86,7 @@ class ReceiptIn(Input):
 
     movement_id: Identifier
     lines: Annotated[list[ReceiptLineIn], Field(min_length=1, max_length=LINES_MAX)]
-    reference: Text | Literal[""] = ""
+    reference: OptionalText = ""
 
 
 class AdjustmentIn(Input):
@@ -247,8 +248,7 @@ async def _answer(
     runtime: Runtime, command: Command, who: Principal, key: IdempotencyKey, respond: Respond
 ) -> Response:
     reply = await decide(runtime.writer, command, who, key, respond)
-    headers = {name.decode(): value.decode() for name, value in reply.headers}
-    return Response(reply.content, reply.status, headers, media_type="application/json")
+    return as_response(reply)
 
 
 def _stock_routes(r: APIRouter, runtime: Runtime) -> None:

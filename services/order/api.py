@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Response
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from services.order.domain import placing
 from services.order.domain.state import Order
@@ -20,6 +20,8 @@ from shared.service import (
     Identifier,
     Input,
     MinorUnits,
+    OptionalIdentifier,
+    OptionalText,
     Principal,
     Problem,
     Quantity,
@@ -33,11 +35,10 @@ from shared.service import (
     require,
     router,
 )
-from shared.service.commands import decide
+from shared.service.commands import as_response, decide
+from shared.service.reading import read_states
 from shared.service.runtime import Runtime
 from shared.service.security import check_channel
-
-Optional = Annotated[str, Field(max_length=200)]
 
 
 class LineIn(Input):
@@ -47,7 +48,7 @@ class LineIn(Input):
     sku: Sku
     quantity: Quantity
     unit_price: MinorUnits
-    description: Text | Literal[""] = ""
+    description: OptionalText = ""
 
 
 class ChargeIn(Input):
@@ -55,14 +56,14 @@ class ChargeIn(Input):
 
     kind: Literal["shipping", "tax", "discount", "fee"]
     amount: MinorUnits
-    description: Text | Literal[""] = ""
+    description: OptionalText = ""
 
 
 class CustomerIn(Input):
     """Who orders; all optional."""
 
-    customer_id: Identifier | Literal[""] = ""
-    name: Text | Literal[""] = ""
+    customer_id: OptionalIdentifier = ""
+    name: OptionalText = ""
     email: Annotated[
         str, Field(max_length=254, pattern=r"^([^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+)?$")
     ] = ""
@@ -72,12 +73,12 @@ class CustomerIn(Input):
 class AddressIn(Input):
     """Where to."""
 
-    name: Text | Literal[""] = ""
-    line1: Text | Literal[""] = ""
-    line2: Text | Literal[""] = ""
-    city: Text | Literal[""] = ""
-    region: Text | Literal[""] = ""
-    postal_code: Text | Literal[""] = ""
+    name: OptionalText = ""
+    line1: OptionalText = ""
+    line2: OptionalText = ""
+    city: OptionalText = ""
+    region: OptionalText = ""
+    postal_code: OptionalText = ""
     country: Annotated[str, Field(pattern=r"^([A-Z]{2})?$")] = ""
 
 
@@ -94,13 +95,6 @@ class OrderIn(Input):
     payment_method: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9_.:-]*$")] = ""
     backorder: Literal["refuse", "wait"] = "refuse"
     placed_at: Timestamp | None = None
-
-    @model_validator(mode="after")
-    def _lines_differ(self) -> "OrderIn":
-        ids = [line.line_id for line in self.lines]
-        if len(set(ids)) != len(ids):
-            raise ValueError("line_id must differ from line to line")
-        return self
 
 
 class OrderOut(Input):
@@ -119,7 +113,7 @@ class CancelIn(Input):
 class ReleaseIn(Input):
     """What was found."""
 
-    note: Text | Literal[""] = ""
+    note: OptionalText = ""
 
 
 def command_of(body: OrderIn) -> e.PlaceOrder:
@@ -176,6 +170,8 @@ def routes(runtime: Runtime, app: ServiceApp) -> APIRouter:
         if unknown := await items.unknown(line.sku for line in call.body.lines):
             raise _unknown_skus(call.body, unknown)
         command = command_of(call.body)
+        if found := placing.problems(command):
+            raise _unusable(found)
         return await decide(
             runtime.writer,
             command,
@@ -226,17 +222,17 @@ async def _answer(
         return 202, {"order_id": command.order_id, **_shown(outcome.states[command.subject])}
 
     reply = await decide(runtime.writer, command, who, key, respond)
-    headers = {name.decode(): value.decode() for name, value in reply.headers}
-    return Response(reply.content, reply.status, headers, media_type="application/json")
+    return as_response(reply)
 
 
 async def _state(runtime: Runtime, order_id: str) -> Order:
-    snapshot = await runtime.store.snapshot(f"order-{order_id}")
-    if snapshot is None:
+    stream = f"order-{order_id}"
+    found = await read_states(runtime.table, runtime.store, [stream])
+    if stream not in found:
         raise Problem(
             404, "order-unknown", "No such order", detail=f"No order {order_id} was placed"
         )
-    state: Order = runtime.table.decode_state(f"order-{order_id}", snapshot.state)
+    state: Order = found[stream].state
     return state
 
 
@@ -251,6 +247,17 @@ def _shown(state: Order) -> dict[str, Any]:
         named["payment"] = {f: getattr(payment, f) for f in payment.__struct_fields__}
     named["packages"] = {id: p.status for id, p in state.packages.items()}
     return {k: msgspec.to_builtins(v) for k, v in named.items()}
+
+
+def _unusable(found: list[placing.Wrong]) -> Problem:
+    """What no field shows alone, refused before anything is written."""
+    return Problem(
+        422,
+        "validation-failed",
+        "The request has invalid fields",
+        detail="Correct what errors names, and send it with a fresh Idempotency-Key.",
+        errors=[FieldError(f"/{wrong.field}", wrong.why, "unusable") for wrong in found],
+    )
 
 
 def _unknown_skus(body: OrderIn, unknown: set[str]) -> Problem:

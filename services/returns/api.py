@@ -1,6 +1,6 @@
 """The returns service over HTTP: agents ask and agree, the warehouse receives and inspects."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Response
@@ -18,6 +18,7 @@ from shared.service import (
     IdempotencyKey,
     Identifier,
     Input,
+    OptionalText,
     Principal,
     Problem,
     Quantity,
@@ -29,7 +30,7 @@ from shared.service import (
     require,
     router,
 )
-from shared.service.commands import decide
+from shared.service.commands import as_response, decide
 from shared.service.ids import new_id
 from shared.service.runtime import Runtime
 
@@ -45,7 +46,7 @@ class AskedLine(Input):
     line_id: Identifier
     sku: Sku
     quantity: Quantity
-    reason: Text | Literal[""] = ""
+    reason: OptionalText = ""
 
 
 class RequestIn(Input):
@@ -200,8 +201,7 @@ async def _answer(
         return status, _shown(command.return_id, outcome.states[command.subject])
 
     reply = await decide(runtime.writer, command, who, key, respond)
-    headers = {name.decode(): value.decode() for name, value in reply.headers}
-    return Response(reply.content, reply.status, headers, media_type="application/json")
+    return as_response(reply)
 
 
 async def _read(runtime: Runtime, return_id: str) -> tuple[state.Return, list[dict[str, Any]]]:

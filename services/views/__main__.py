@@ -19,6 +19,9 @@ from shared.stream.kafka import KafkaConsumer
 #: Records of one poll, and so of one transaction: larger ones write an order's document less often.
 RECORDS_MAX = 4000
 
+#: How long the broker waits for a process that was killed before its successor may read.
+SESSION_MS = 10_000
+
 
 class ViewsSettings(Settings):
     """The views' settings: nothing beyond what every service has."""
@@ -34,7 +37,9 @@ async def service(settings: ViewsSettings) -> AsyncIterator[Service]:
         raise InvalidSettingsError("OMS_KEYS_FILE is not set: nothing is open without keys.")
 
     async def connect(group: str) -> KafkaConsumer:
-        consumer = KafkaConsumer(settings.kafka, group, TABLE.topics, records_max=RECORDS_MAX)
+        consumer = KafkaConsumer(
+            settings.kafka, group, TABLE.topics, records_max=RECORDS_MAX, session_ms=SESSION_MS
+        )
         await consumer.start()
         return consumer
 

@@ -100,7 +100,7 @@ class Batch:
                 self.documents[order_id] = documents.apply(self._document(order_id), event, at)
             for term in found:
                 self.terms[term.term, order_id] = term
-            self.entries.append(_entry(order_id, at, task, record, event))
+            self.entries.append(_entry(order_id, at, task, record, plan.tag))
         for movement in moved:
             sums = self.movements[movement.sku, movement.location]
             sums[0] += movement.on_hand
@@ -120,12 +120,12 @@ class Batch:
         return Outcome(parked=error)
 
 
-def _entry(order_id: str, at: datetime, task: Task, record: Record, event: Event) -> Entry:
+def _entry(order_id: str, at: datetime, task: Task, record: Record, tag: str) -> Entry:
     meta = Meta(task.id, task.correlation_id, task.causation_id, task.actor, task.traceparent)
     return Entry(
         order_id,
         at,
-        event.tag(),
+        tag,
         record.partition,
         record.offset,
         _position(task, record),

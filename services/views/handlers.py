@@ -16,6 +16,7 @@ class Projected(NamedTuple):
     """What an event type touches: an order's document, its timeline, stock figures, search
     terms."""
 
+    tag: str
     folds: bool
     listed: bool
     moves: Callable[[Any], list[Movement]] | None
@@ -37,6 +38,7 @@ _TERMS = {o.OrderPlaced, o.OrderShipped}
 
 def _projected(event: type[Event]) -> Projected:
     return Projected(
+        tag=event.tag(),
         folds=event in document.FOLDS,
         listed="order_id" in event.__struct_fields__,
         moves=movements if event in _MOVES else None,
@@ -45,7 +47,7 @@ def _projected(event: type[Event]) -> Projected:
 
 
 PROJECTED: dict[type[Event], Projected] = {
-    t: p for t in EVENTS.values() if not t.private and any(p := _projected(t))
+    t: p for t in EVENTS.values() if not t.private and any((p := _projected(t))[1:])
 }
 
 

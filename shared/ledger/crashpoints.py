@@ -1,7 +1,7 @@
 """Labelled points at which a process can be made to die, for proving that it may die there.
 
-``OMS_CRASH_AT=label:n,label:n`` kills this process (SIGKILL) at the n-th pass of a label. With ``OMS_CRASH_MARKS`` set to a
-directory, each label does so once, however often the process is started again.
+``OMS_CRASH_AT=label:n,label:n`` kills this process (SIGKILL) at the n-th pass of a label. With ``OMS_CRASH_MARKS`` set
+to a directory, each label does so once, however often the process is started again.
 """
 
 import os

@@ -155,6 +155,30 @@ class MemoryReads:
         await self.fault("snapshot")
         return self.tables.streams.get(stream)
 
+    async def log_page(
+        self, stream: str, version: int, limit: int
+    ) -> list[tuple[str, int, str, bytes]]:
+        """Events after a stream's version, over all streams, in order of stream and version."""
+        await self.fault("log_page")
+        keys = sorted(
+            (name, number, id)
+            for name, versions in self.tables.by_stream.items()
+            for number, id in versions.items()
+            if (name, number) > (stream, version)
+        )
+        found = [(name, number, self.tables.messages[id].row) for name, number, id in keys[:limit]]
+        return [(name, number, row.type, row.data) for name, number, row in found]
+
+    async def snapshots_of(self, streams: list[str]) -> dict[str, Snapshot]:
+        """The rows of these streams."""
+        await self.fault("snapshots_of")
+        return {s: self.tables.streams[s] for s in streams if s in self.tables.streams}
+
+    async def snapshots_without_events(self, limit: int) -> list[str]:
+        """Streams that have a row and no event."""
+        await self.fault("snapshots_without_events")
+        return sorted(self.tables.streams.keys() - self.tables.by_stream.keys())[:limit]
+
     async def parked_of(self, topic: str, key: bytes, limit: int) -> list[tuple[int, ParkedRow]]:
         """The oldest parked records of a key, with their ids."""
         await self.fault("parked_of")

@@ -42,7 +42,7 @@ def migrate(dsn: str, service_dir: Path | None) -> list[str]:
         connection.execute("select pg_advisory_xact_lock(7305031)")
         connection.execute(_TABLE)
         rows = connection.execute("select name, sha256 from migrations").fetchall()
-        done = dict(rows)
+        done: dict[str, str] = dict(rows)
         for name, sql in migration_files(service_dir):
             digest = hashlib.sha256(sql.encode()).hexdigest()
             if name in done:

@@ -310,6 +310,27 @@ class PostgresStore:
         rows = await self._all(sql, id=stream)
         return Snapshot(*rows[0]) if rows else None
 
+    async def log_page(
+        self, stream: str, version: int, limit: int
+    ) -> list[tuple[str, int, str, bytes]]:
+        """Events after a stream's version, over all streams, in order of stream and version."""
+        rows = await self._all(SQL["log_page"], stream=stream, version=version, limit=limit)
+        return [(r[0], r[1], r[2], r[3]) for r in rows]
+
+    async def snapshots_of(self, streams: list[str]) -> dict[str, Snapshot]:
+        """The rows of these streams."""
+        sql = (
+            "select id, version, schema, state, guard from streams where id = any(%(ids)b::text[])"
+        )
+        return {r[0]: Snapshot(*r[1:]) for r in await self._all(sql, ids=streams)}
+
+    async def snapshots_without_events(self, limit: int) -> list[str]:
+        """Streams that have a row and no event."""
+        sql = """select id from streams s where not exists (
+                     select from messages where stream = s.id and version is not null)
+                 order by id limit %(limit)b"""
+        return [r[0] for r in await self._all(sql, limit=limit)]
+
     async def parked_of(self, topic: str, key: bytes, limit: int) -> list[tuple[int, ParkedRow]]:
         """The oldest parked records of a key, with their ids."""
         rows = await self._all(SQL["read_parked"], topic=topic, key=key, limit=limit)

@@ -4,7 +4,7 @@ Two round trips a batch, however many messages: `Transaction.read` locks and loa
 commits. The Postgres store and the in-memory store pass one contract suite.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -126,7 +126,7 @@ class Record(NamedTuple):
     offset: int
     key: bytes
     value: bytes
-    headers: list[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes]]
 
 
 class ParkedRow(NamedTuple):

@@ -1,11 +1,14 @@
 """From an HTTP request to a command, and from what was decided to an answer."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from fastapi import Response
 
 from shared.events import Command
+from shared.ledger.batch import TooLarge
 from shared.ledger.store import Answer, Unavailable, Unwritable
 from shared.ledger.work import IdempotencyMismatch, Outcome, Overloaded, Task
 from shared.ledger.writer import Writer
@@ -18,6 +21,9 @@ from shared.service.telemetry import current
 
 #: What an outcome is answered with: a status and a JSON body.
 Respond = Callable[[Outcome], tuple[int, Any]]
+
+#: A request is answered within this time, also when the database neither works nor fails.
+ANSWER_SECONDS_MAX = 10.0
 
 REPLAYED = ((b"idempotent-replayed", b"true"),)
 
@@ -40,16 +46,21 @@ async def decide(
         respond=_stored(respond, key.fingerprint) if key else None,
     )
     try:
-        outcome = await writer.handle(task)
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            outcome = await writer.handle(task)
     except IdempotencyMismatch:
         raise mismatch() from None
-    except (Unavailable, Overloaded) as error:
+    except (Unavailable, Overloaded, TimeoutError) as error:
         raise Problem(
             503,
             "try-again",
             "The service cannot write now",
             detail="Nothing is known to have happened. Send the same request with the same Idempotency-Key again.",
             retry_after_s=1,
+        ) from error
+    except TooLarge as error:
+        raise Problem(
+            413, "request-too-large", "The request is too large", detail=f"{error}; split it."
         ) from error
     except Unwritable as error:
         raise Problem(
@@ -87,3 +98,9 @@ def _reply(status: int, body: bytes, *, replayed: bool) -> Reply:
         detail=problem["detail"],
         headers={name.decode(): value.decode() for name, value in headers},
     )
+
+
+def as_response(reply: Reply) -> Response:
+    """A reply as the response of a FastAPI route."""
+    headers = {name.decode(): value.decode() for name, value in reply.headers}
+    return Response(reply.content, reply.status, headers, media_type="application/json")

@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.ledger.store import Unavailable
 from shared.service import telemetry
 from shared.service.body import BODY_MAX_BYTES, bounded, too_large
 from shared.service.failures import log_unexpected
@@ -240,6 +241,14 @@ def as_problem(error: Exception) -> Problem | None:
         return from_http_exception(error)
     if isinstance(error, RequestValidationError):
         return validation_problem(error.errors())
+    if isinstance(error, Unavailable):
+        return Problem(
+            503,
+            "try-again",
+            "The database does not answer",
+            detail="Nothing is known to have happened. Send the same request again.",
+            retry_after_s=1,
+        )
     return None
 
 

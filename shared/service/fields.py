@@ -57,6 +57,13 @@ Text = Annotated[
 ]
 """1 to 500 characters of human text, normalised to NFC; newlines and tabs allowed, NUL not."""
 
+OptionalText = Annotated[
+    str,
+    StringConstraints(strict=True, strip_whitespace=True, max_length=500),
+    AfterValidator(_storable),
+]
+"""Text that may be empty. One type, not a union with "": a union's errors would name its branches."""
+
 Identifier = Annotated[
     str,
     StringConstraints(
@@ -64,6 +71,12 @@ Identifier = Annotated[
     ),
 ]
 """An id from outside: 1 to 100 of A-Z a-z 0-9 . _ : ~ - and starting with a letter or digit."""
+
+OptionalIdentifier = Annotated[
+    str,
+    StringConstraints(strict=True, max_length=100, pattern=r"^([A-Za-z0-9][A-Za-z0-9._:~-]*)?$"),
+]
+"""An id that may be empty."""
 
 Sku = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64, pattern=_CODE)]
 """A stock keeping unit: 1 to 64 printable ASCII characters, no space at either end."""

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from shared.ledger.store import Unavailable
 from shared.service import openapi, telemetry
 from shared.service.body import BODY_MAX_BYTES
 from shared.service.edge import IN_FLIGHT_MAX, Edge, as_problem, render
@@ -147,6 +148,7 @@ def create_app(
         exception_handlers={
             HTTPException: _answer_problem,
             RequestValidationError: _answer_problem,
+            Unavailable: _answer_problem,
             Exception: _answer_problem,
         },
     )

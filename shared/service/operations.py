@@ -131,7 +131,9 @@ def _parking_routes(r: APIRouter, runtime: Runtime) -> None:
     async def retry(body: Retry, who: Operator) -> dict[str, Any]:
         """Make an effect due now: the outside works again, or what it refused was mended."""
         if not await runtime.store.retry_effect(body.id):
-            raise Problem(404, "effect-unknown", "No such effect", detail="It may be answered already")
+            raise Problem(
+                404, "effect-unknown", "No such effect", detail="It may be answered already"
+            )
         return {"id": body.id, "due": "now"}
 
     @r.get("/timers")

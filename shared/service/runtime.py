@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import structlog
 from fastapi import APIRouter
 from prometheus_client import Gauge
 
 from shared.ledger.effects import Effects, Performer
 from shared.ledger.postgres import PostgresStore
+from shared.ledger.store import Unavailable
 from shared.ledger.table import Table
 from shared.ledger.timers import Timers
 from shared.ledger.writer import Writer
@@ -23,11 +25,19 @@ from shared.service.http import ServiceApp, create_app
 from shared.service.lifecycle import Service
 from shared.service.security import Keyring
 from shared.service.settings import InvalidSettingsError, Settings
-from shared.service.tasks import Handle, Task
+from shared.service.tasks import Handle, State, Task
 from shared.stream.consumer import ConsumerRuntime
 from shared.stream.healer import HttpHealer
 from shared.stream.kafka import KafkaConsumer, KafkaProducer
 from shared.stream.relay import Relay
+
+log = structlog.get_logger()
+
+#: How long the broker keeps the partitions of a process that was killed: until then its successor reads nothing.
+SESSION_MS = 10_000
+#: How often /readyz learns whether the database answers, and how long an answer may take.
+DATABASE_CHECK_SECONDS = 1.0
+DATABASE_ANSWER_SECONDS_MAX = 3.0
 
 
 @dataclass(frozen=True)
@@ -73,10 +83,11 @@ async def compose(
     _measure(app, runtime)
     tasks = [
         Task("consumer", lambda handle: _consume(handle, consumer)),
-        Task("timers", lambda handle: _run(handle, Timers(table, store, writer).run())),
-        Task("effects", lambda handle: _run(handle, effects.run())),
-        Task("writer", lambda handle: _run(handle, writer.run())),
-        Task("relay", lambda handle: _run(handle, relay.run())),
+        Task("timers", lambda handle: _run(handle, Timers(table, store, writer).run)),
+        Task("effects", lambda handle: _run(handle, effects.run)),
+        Task("writer", lambda handle: _run(handle, writer.run)),
+        Task("relay", lambda handle: _run(handle, relay.run)),
+        Task("database", lambda handle: _watch_database(handle, store)),
     ]
     try:
         yield Service(app, tasks)
@@ -92,15 +103,31 @@ async def _producer(bootstrap: str) -> KafkaProducer:
 
 
 async def _consumer(bootstrap: str, table: Table) -> KafkaConsumer:
-    consumer = KafkaConsumer(bootstrap, f"oms-{table.service}", table.topics)
+    consumer = KafkaConsumer(bootstrap, f"oms-{table.service}", table.topics, session_ms=SESSION_MS)
     await consumer.start()
     return consumer
 
 
-async def _run(handle: Handle, work: Coroutine[Any, Any, None]) -> None:
+async def _run(handle: Handle, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run endless work, ready at once, until the task is told to stop; work that fails fails the process."""
     handle.ready()
-    await _until_stopped(handle, work)
+    await _until_stopped(handle, work())
+
+
+async def _watch_database(handle: Handle, store: PostgresStore) -> None:
+    """Ready while the database answers: without it nothing can be decided, and /readyz says so."""
+    while True:
+        try:
+            async with asyncio.timeout(DATABASE_ANSWER_SECONDS_MAX), store.connection() as c:
+                await c.execute("select 1")
+        except (Unavailable, TimeoutError) as error:
+            if handle.state is State.READY:
+                log.warning("database_away", error=repr(error))
+            handle.not_ready("the database does not answer; requests are refused with 503")
+        else:
+            handle.ready()
+        if await handle.sleep(DATABASE_CHECK_SECONDS):
+            return
 
 
 async def _consume(handle: Handle, consumer: ConsumerRuntime) -> None:

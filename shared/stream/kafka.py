@@ -17,6 +17,9 @@ log = structlog.get_logger()
 #: Sends of an idempotent producer never time out by themselves (aiokafka#1101): they are given this long.
 PUBLISH_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 3
+#: Joining a group waits until the broker has given up a member that was killed. This is longer than any session
+#: timeout, or every attempt would itself leave a member behind that the next one waits for.
+JOIN_SECONDS_MAX = 60
 BATCH_BYTES_MAX = 1_000_000
 
 
@@ -87,7 +90,13 @@ class KafkaConsumer:
     """A member of a consumer group. Offsets come from the caller's checkpoints, not from the broker."""
 
     def __init__(
-        self, bootstrap: str, group: str, topics: Iterable[str], *, records_max: int = 1000
+        self,
+        bootstrap: str,
+        group: str,
+        topics: Iterable[str],
+        *,
+        records_max: int = 1000,
+        session_ms: int = 45_000,
     ) -> None:
         self._topics = list(topics)
         self._client = AIOKafkaConsumer(
@@ -96,7 +105,7 @@ class KafkaConsumer:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_poll_records=records_max,
-            session_timeout_ms=45_000,
+            session_timeout_ms=session_ms,
             heartbeat_interval_ms=3_000,
             max_poll_interval_ms=300_000,
             fetch_max_wait_ms=100,
@@ -110,7 +119,7 @@ class KafkaConsumer:
         """Join the group. Raises `BrokerLost`."""
         try:
             self._client.subscribe(self._topics, listener=self._listener)
-            await asyncio.wait_for(self._client.start(), 30)
+            await asyncio.wait_for(self._client.start(), JOIN_SECONDS_MAX)
         except (KafkaError, OSError, TimeoutError) as error:
             await self.stop()
             raise BrokerLost(f"cannot connect: {error!r}") from error
@@ -136,9 +145,7 @@ class KafkaConsumer:
             return {}
         return {
             (tp.topic, tp.partition): [
-                Record(
-                    r.topic, r.partition, r.offset, r.key or b"", r.value or b"", list(r.headers)
-                )
+                Record(r.topic, r.partition, r.offset, r.key or b"", r.value or b"", r.headers)
                 for r in records
             ]
             for tp, records in fetched.items()
@@ -174,6 +181,18 @@ class KafkaConsumer:
         except (KafkaError, OSError, TimeoutError) as error:
             raise BrokerLost(repr(error)) from error
         return {(tp.topic, tp.partition): offset for tp, offset in ends.items()}
+
+    async def positions(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        found: dict[Partition, int] = {}
+        for partition in partitions:
+            try:
+                tp = TopicPartition(*partition)
+                found[partition] = await asyncio.wait_for(self._client.position(tp), 10)
+            except IllegalStateError:
+                log.info("partition_has_moved", partition=partition)
+            except (KafkaError, OSError, TimeoutError) as error:
+                raise BrokerLost(repr(error)) from error
+        return found
 
     async def commit(self, offsets: dict[Partition, int]) -> None:
         if not offsets:

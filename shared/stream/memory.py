@@ -184,6 +184,8 @@ class MemoryConsumer:
                 out[partition] = [log.records[o] for o in offsets]
                 room -= len(offsets)
                 position = offsets[-1] + 1
+            elif room:
+                position = log.end  # nothing but holes is left
             self._positions[partition] = position
         return out
 
@@ -213,6 +215,11 @@ class MemoryConsumer:
         """The offset after the last record."""
         await self._broker.fault("ends")
         return {p: self._broker.logs[p].end for p in partitions}
+
+    async def positions(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The offset from which `poll` reads on."""
+        await self._broker.fault("positions")
+        return {p: self._positions[p] for p in partitions if p in self._positions}
 
     async def commit(self, offsets: dict[Partition, int]) -> None:
         """Note how far the group is; a member of a former generation is not heard."""

@@ -1,11 +1,13 @@
 """The broker's port. Kafka (`shared.stream.kafka`) and the in-memory broker (`shared.stream.memory`) pass one suite."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from shared.ledger.store import Partition, Record
 
-Headers = list[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes]]
+
+__all__ = ["BrokerLost", "Consumer", "Headers", "Outgoing", "Partition", "Producer", "Record"]
 
 
 class Outgoing(NamedTuple):
@@ -14,9 +16,6 @@ class Outgoing(NamedTuple):
     key: bytes
     value: bytes
     headers: Headers
-
-
-__all__ = ["BrokerLost", "Consumer", "Headers", "Outgoing", "Partition", "Producer", "Record"]
 
 
 class BrokerLost(Exception):
@@ -63,6 +62,11 @@ class Consumer(Protocol):
 
     async def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The offset after the last record of each partition."""
+        ...
+
+    async def positions(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The offset from which `poll` reads on, for each assigned partition. At the end there is nothing left to read,
+        even where the last record that was read lies further back."""
         ...
 
     async def commit(self, offsets: dict[Partition, int]) -> None:

@@ -71,6 +71,7 @@ class Reader(Protocol):
 
     marks: dict[Partition, Mark]
     counters: Counters
+    busy: bool
 
     def task(self, record: Record, mark: Mark) -> tuple[RecordTask, int | None]: ...
 
@@ -203,11 +204,13 @@ class Recovery:
             return
         await asyncio.sleep(TAIL_STILL_SECONDS)
         still = [p for p, m in late.items() if self._reader.marks.get(p) == m]
-        ends = await self._consumer.ends(still) if still else {}
+        if not still:
+            return
+        ends = await self._consumer.ends(still)
+        positions = await self._consumer.positions(still)
         for p in still:
-            mark = late[p]
-            read_up = ends[p] <= mark.next_offset and self._reader.marks.get(p) == mark
-            if read_up and not self.stopped(p):
+            waits = self._reader.busy or self._reader.marks.get(p) != late[p] or self.stopped(p)
+            if not waits and positions.get(p, -1) >= ends[p]:
                 self.begin(p, Gap(heads[p], ends[p]))
 
     async def _heads(self, partitions: Iterable[Partition]) -> dict[Partition, int]:

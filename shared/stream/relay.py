@@ -69,7 +69,7 @@ class Relay:
         self._wake.set()
 
     async def run(self) -> None:
-        """Publish until cancelled. After a failure the client is rebuilt and goes on from the stored cursor."""
+        """Publish until cancelled. After a failure the client is rebuilt and goes on after what was acknowledged."""
         while True:
             try:
                 producer = await self._connect()
@@ -82,7 +82,10 @@ class Relay:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _publish_all(self, producer: Producer) -> None:
-        self.published = marked = await self._store.published()
+        marked = await self._store.published()
+        # What was acknowledged to this process need not be repeated, though the cursor may lag: or a store that fails
+        # before every mark would make the relay publish the same batches for ever.
+        self.published = max(self.published, marked)
         batches = 0
         while True:
             self._wake.clear()

@@ -103,8 +103,7 @@ async def import_file(
     answer = lived.as_dict()
     violations, clean = 0, True
     if checked:
-        with out.working("Reconciling the logs, the provider's ledger and the mail sink …"):
-            report = await reconcile(running)
+        report = await reconcile(running.data, out)
         out.draw(report)
         answer["reconcile"] = report.as_json()
         violations, clean = report.violations_total, report.clean

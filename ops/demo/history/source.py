@@ -40,7 +40,8 @@ class Source:
     async def survey(self) -> Survey:
         """A first pass."""
         records = self._fresh()
-        return await self._run(lambda: survey(records))
+        found: Survey = await self._run(lambda: survey(records))
+        return found
 
     async def records(self) -> AsyncIterator[AnyRecord]:
         """A pass over all records, in their order."""

@@ -5,6 +5,6 @@ select m.id, g.name, m.key, m.stream, m.version, m.type, m.topic, m.partition, m
 from messages m
      cross join lateral (
          select case when m.stream = 'endpoints-all' then m.stream else m.key end collate "C") as g (name)
-     left join feed f on f.message_id = m.id
+     left join (select message_id, min(position) as position from feed group by message_id) f on f.message_id = m.id
      left join streams s on s.id = m.stream and s.version = m.version
 order by g.name, m.stream collate "C", m.version nulls last, m.id

@@ -9,3 +9,7 @@ select o.id, coalesce(m.stream, 'outbox'), coalesce(m.version, 0),
             else 'it has a feed position and waits for another one' end
 from outbox o left join messages m on m.id = o.id left join feed f on f.message_id = o.id
 where m.id is null or m.topic is null or f.message_id is not null
+union all
+select m.id, m.stream, coalesce(m.version, 0), 'it has ' || count(*) || ' feed positions'
+from feed f join messages m on m.id = f.message_id
+group by m.id, m.stream, m.version having count(*) > 1

@@ -1,6 +1,7 @@
 """Placing: is it an order, and is it new?"""
 
-from collections import Counter
+import re
+from typing import NamedTuple
 
 from services.order.domain.shares import order_total
 from services.order.domain.state import Order, fingerprint
@@ -17,6 +18,24 @@ LINES_MAX = 2_000
 QUANTITY_MAX = 1_000_000
 AMOUNT_MAX = 2**53 - 1  # whole in every JSON reader
 TEXT_MAX = 500
+CHARGES_MAX = 100
+#: Business times outside of these cannot be meant, and cannot all be told in every zone.
+YEAR_MIN, YEAR_MAX = 1970, 2200
+
+_ID = "1 to 100 printable characters"
+_TEXT = f"at most {TEXT_MAX} characters, no control characters"
+_AMOUNT = f"0 to {AMOUNT_MAX} minor units"
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+class Wrong(NamedTuple):
+    """A field of an order, as a path without its first slash, and what it should be."""
+
+    field: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.why}"
 
 
 def place(state: Order, command: PlaceOrder, context: Context) -> Items:
@@ -36,7 +55,11 @@ def place(state: Order, command: PlaceOrder, context: Context) -> Items:
         ]
     order_id = command.order_id
     if found := problems(command):
-        return [OrderRejected(order_id=order_id, reason="invalid", detail="; ".join(found)[:2000])]
+        return [
+            OrderRejected(
+                order_id=order_id, reason="invalid", detail="; ".join(map(str, found))[:2000]
+            )
+        ]
     placed = OrderPlaced(
         order_id=order_id,
         channel=command.channel,
@@ -62,45 +85,80 @@ def place(state: Order, command: PlaceOrder, context: Context) -> Items:
     return [placed, confirmed, OrderCompleted(order_id=order_id)]
 
 
-def problems(command: PlaceOrder) -> list[str]:
+def problems(command: PlaceOrder) -> list[Wrong]:
     """Everything that is wrong with an order, each with its field."""
-    found: list[str] = []
-    for field in ("channel", "external_id"):
-        text = getattr(command, field)
-        if not text or len(text) > 100 or not text.isprintable():
-            found.append(f"{field}: 1 to 100 printable characters, got {text[:50]!r}")
-    currency = command.currency
-    if len(currency) != 3 or not (currency.isascii() and currency.isupper()):
-        found.append(f"currency: three capital letters (ISO 4217), got {currency[:10]!r}")
-    if not command.lines and not command.charges:
-        found.append("lines: an order needs a line or a charge")
+    found = _header_problems(command)
     if len(command.lines) > LINES_MAX:
-        found.append(f"lines: at most {LINES_MAX}, got {len(command.lines)}")
-        return found
-    if len({line.line_id for line in command.lines}) < len(command.lines):
-        ids = Counter(line.line_id for line in command.lines)
-        found += [f"lines: line_id {id!r} stands {n} times" for id, n in ids.items() if n > 1]
+        return [*found, Wrong("lines", f"at most {LINES_MAX}, got {len(command.lines)}")]
+    seen: set[str] = set()
     for n, line in enumerate(command.lines):
-        found += [f"lines/{n}/{problem}" for problem in _line_problems(line)]
+        if line.line_id in seen:
+            found.append(Wrong(f"lines/{n}/line_id", f"{line.line_id[:50]!r} stands twice"))
+        seen.add(line.line_id)
+        found += [Wrong(f"lines/{n}/{field}", why) for field, why in _line_problems(line)]
     for n, charge in enumerate(command.charges):
         if not 0 <= charge.amount <= AMOUNT_MAX:
-            found.append(f"charges/{n}/amount: 0 to {AMOUNT_MAX} minor units, got {charge.amount}")
+            found.append(Wrong(f"charges/{n}/amount", f"{_AMOUNT}, got {charge.amount}"))
+        if not _is_text(charge.description):
+            found.append(Wrong(f"charges/{n}/description", _TEXT))
     if not found and not 0 <= order_total(command.lines, command.charges) <= AMOUNT_MAX:
         total = order_total(command.lines, command.charges)
-        found.append(f"total: 0 to {AMOUNT_MAX} minor units, got {total}")
+        found.append(Wrong("lines", f"with charges they must come to {_AMOUNT}, got {total}"))
     return found
 
 
-def _line_problems(line: OrderLine) -> list[str]:
-    found = []
-    if not line.line_id or len(line.line_id) > 100 or not line.line_id.isprintable():
-        found.append("line_id: 1 to 100 printable characters")
-    if not line.sku or len(line.sku) > 100 or not line.sku.isprintable():
-        found.append("sku: 1 to 100 printable characters")
+def _header_problems(command: PlaceOrder) -> list[Wrong]:
+    found: list[Wrong] = []
+    for field in ("channel", "external_id"):
+        text = getattr(command, field)
+        if not _is_id(text):
+            found.append(Wrong(field, f"{_ID}, got {text[:50]!r}"))
+    currency = command.currency
+    if len(currency) != 3 or not (currency.isascii() and currency.isalpha() and currency.isupper()):
+        found.append(Wrong("currency", f"three capital letters (ISO 4217), got {currency[:10]!r}"))
+    if not command.lines and not command.charges:
+        found.append(Wrong("lines", "an order needs a line or a charge"))
+    if len(command.charges) > CHARGES_MAX:
+        found.append(Wrong("charges", f"at most {CHARGES_MAX}, got {len(command.charges)}"))
+    for part in ("customer", "ship_to"):
+        record = getattr(command, part)
+        for field in record.__struct_fields__:
+            if not _is_text(getattr(record, field)):
+                found.append(Wrong(f"{part}/{field}", _TEXT))
+    if not _is_text(command.payment_method):
+        found.append(Wrong("payment_method", _TEXT))
+    at = command.placed_at
+    if at is not None and (at.tzinfo is None or not YEAR_MIN <= at.year <= YEAR_MAX):
+        found.append(Wrong("placed_at", f"a time with offset, {YEAR_MIN} to {YEAR_MAX}"))
+    return found
+
+
+def _line_problems(line: OrderLine) -> list[Wrong]:
+    found: list[Wrong] = []
+    if not _is_id(line.line_id):
+        found.append(Wrong("line_id", _ID))
+    if not _is_id(line.sku):
+        found.append(Wrong("sku", _ID))
+    if not _is_text(line.description):
+        found.append(Wrong("description", _TEXT))
+    if not _is_text(line.exact_unit_price or ""):
+        found.append(Wrong("exact_unit_price", _TEXT))
     if not 1 <= line.quantity <= QUANTITY_MAX:
-        found.append(f"quantity: 1 to {QUANTITY_MAX}, got {line.quantity}")
-    if not 0 <= line.unit_price <= AMOUNT_MAX or not 0 <= line.total <= AMOUNT_MAX:
-        found.append(f"unit_price, total: 0 to {AMOUNT_MAX} minor units")
+        found.append(Wrong("quantity", f"1 to {QUANTITY_MAX}, got {line.quantity}"))
+    if not 0 <= line.unit_price <= AMOUNT_MAX:
+        found.append(Wrong("unit_price", f"{_AMOUNT}, got {line.unit_price}"))
     elif line.exact_unit_price is None and line.total != line.quantity * line.unit_price:
-        found.append(f"total: {line.quantity} x {line.unit_price} is not {line.total}")
+        why = f"{line.quantity} x {line.unit_price} is not the total {line.total}"
+        found.append(Wrong("unit_price", why))
+    elif not 0 <= line.total <= AMOUNT_MAX:
+        found.append(Wrong("unit_price", f"times quantity {_AMOUNT}, got {line.total}"))
     return found
+
+
+def _is_id(text: str) -> bool:
+    return 0 < len(text) <= 100 and text.isprintable()
+
+
+def _is_text(text: str) -> bool:
+    """Whether every database and topic takes it: no NUL and no other control character but line ends and tabs."""
+    return len(text) <= TEXT_MAX and not _CONTROL.search(text)

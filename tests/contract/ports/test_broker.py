@@ -18,7 +18,8 @@ async def read(consumer: Any, count: int, seconds: float = 15) -> dict[int, list
     async with asyncio.timeout(seconds):
         while sum(map(len, out.values())) < count:
             for (_, number), records in (await consumer.poll(0.2)).items():
-                out.setdefault(number, []).extend(records)
+                plain = [r._replace(headers=list(r.headers)) for r in records]
+                out.setdefault(number, []).extend(plain)
     return out
 
 

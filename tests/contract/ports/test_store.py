@@ -370,3 +370,15 @@ async def test_a_stream_that_cannot_exist_is_refused_when_it_is_asked_for(
         await look(store, streams={name})
     assert isinstance(writes(), Writes)
     await assert_empty(store)
+
+
+async def test_the_whole_log_is_listed_by_stream_in_pages(store: Any) -> None:
+    await commit(store, rows=[event("b-1", 1), command(0), event("a-1", 1), event("b-1", 2)])
+    await commit(store, rows=[event("a-1", 2)], streams={"a-1": snapshot(2), "z-1": snapshot(9)})
+    at, seen = ("", 0), []
+    while rows := await store.log_page(*at, 2):
+        seen += [(stream, version, data) for stream, version, _, data in rows]
+        at = rows[-1][:2]
+    assert seen == [(s, v, b'{"n":%d}' % v) for s in ("a-1", "b-1") for v in (1, 2)]
+    assert await store.snapshots_of(["a-1", "b-1"]) == {"a-1": snapshot(2)}
+    assert await store.snapshots_without_events(5) == ["z-1"]

@@ -12,7 +12,7 @@ from ops.stack import Stack
 from services.inventory.api import routes
 from services.inventory.handlers import TABLE
 from shared.events.inventory import StockReserved
-from shared.ledger.timers import fire_due
+from shared.ledger.timers import Timers
 from shared.service import Role
 from tests.integration.serving import Served, serving
 from tests.unit.inventory.language import commit, reserve
@@ -156,7 +156,8 @@ async def test_a_receipt_fills_backorders_through_timers(service: Served) -> Non
     for n in (1, 2, 3):
         await service.hear(reserve(f"o{n}.1", "A", 2, "B", 1, wait=True))
     await received(service, "m3", "A", 3)
-    fired = [await fire_due(TABLE, service.store, service.writer) for _ in range(3)]
+    timers = Timers(TABLE, service.store, service.writer)
+    fired = [await timers.fire_due() for _ in range(3)]
     assert fired == [2, 2, 0], "wake, then fill, for the two that are in reach"
     status = [
         (await service.get(f"/reservations/o{n}.1", AGENT)).json()["status"] for n in (1, 2, 3)

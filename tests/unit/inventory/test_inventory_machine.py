@@ -206,6 +206,7 @@ class InventoryMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from((1, 20, 60)))
     def time_passes(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
+        self.s.items = []  # what was granted before is not granted now
 
     @precondition(lambda self: any(t.due_at <= self.now for t in self.timers.values()))
     @rule()

@@ -229,7 +229,7 @@ def test_an_unusable_order_names_every_problem_and_may_come_again():
     assert rejected.reason == "invalid"
     for part in (
         "currency",
-        "'1' stands 2 times",
+        "'1' stands twice",
         "lines/0/sku",
         "lines/0/quantity",
         "2 x 2 is not 5",

@@ -102,7 +102,10 @@ class OrderMachine(RuleBasedStateMachine):
 
     def stop(self, command: f.CancelFulfillment) -> Any:
         id = command.fulfillment_id
-        if any(p.fulfillment_id == id and p.package_id in self.released_packages for p in self.packages.values()):
+        if any(
+            p.fulfillment_id == id and p.package_id in self.released_packages
+            for p in self.packages.values()
+        ):
             return f.FulfillmentCancellationRefused(order_id=x.ID, fulfillment_id=id, reason="gone")
         self.stopped.add(id)
         return x.stopped(id)
@@ -110,7 +113,9 @@ class OrderMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(any(q.values()) for q in self.warehouse.values()))
     @rule(data=st.data())
     def warehouse_packs(self, data: st.DataObject) -> None:
-        open_ones = [id for id, q in self.warehouse.items() if any(q.values()) and id not in self.stopped]
+        open_ones = [
+            id for id, q in self.warehouse.items() if any(q.values()) and id not in self.stopped
+        ]
         if not open_ones:
             return
         id = data.draw(st.sampled_from(open_ones))

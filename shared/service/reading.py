@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from shared.ledger.postgres import PostgresStore
 from shared.ledger.store import Unavailable
 from shared.ledger.table import Table
-from shared.service import Problem
+from shared.service.problems import Problem
 
 _STATES = "select id, version, schema, state from streams where id = any(%(ids)b::text[])"
 

@@ -1,0 +1,104 @@
+"""A service as its ``__main__`` composes it, over a real database, spoken to without a socket.
+
+Only the writer runs: nothing here needs the broker, and what is not asked for cannot happen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psycopg
+
+from ops.stack import Stack, create_database, drop_database
+from shared.ledger.migrate import migrate
+from shared.service import Role, Service, Settings
+from shared.service.security import KeyEntry, hash_key, write_keys_file
+from shared.service.tasks import Handle
+
+SERVICES = ("order", "inventory", "fulfillment", "returns", "notifications", "views")
+HOME = Path(__file__).parents[3] / "services"
+KEYS = {role: f"oms_{role.value}_0123456789abcdef" for role in Role}
+
+
+class Composed:
+    """A composed service: its requests, its OpenAPI document, and how much is in its log."""
+
+    def __init__(self, name: str, http: httpx.AsyncClient, openapi: dict[str, Any], dsn: str):
+        self.name = name
+        self.http = http
+        self.openapi = openapi
+        self._dsn = dsn
+
+    def operations(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Method, path template and description of every operation."""
+        return [
+            (method.upper(), path, operation)
+            for path, operations in self.openapi["paths"].items()
+            for method, operation in operations.items()
+        ]
+
+    def logged(self) -> int:
+        """How many messages the service's log holds."""
+        with psycopg.connect(self._dsn) as connection:
+            row = connection.execute("select count(*) from messages").fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+@asynccontextmanager
+async def composed(stack: Stack, name: str, folder: Path) -> AsyncIterator[Composed]:
+    """The service ``name``, with a database of its own that is dropped afterwards."""
+    main = importlib.import_module(f"services.{name}.__main__")
+    database = f"t_{uuid4().hex[:8]}"
+    dsn = await asyncio.to_thread(create_database, stack.postgres, database, stack.data)
+    await asyncio.to_thread(migrate, dsn, HOME / name)
+    keys = folder / "keys.json"
+    write_keys_file(keys, [_entry(role, key) for role, key in KEYS.items()])
+    settings = _settings_of(main)(
+        database=dsn, kafka=stack.kafka, keys_file=keys, webhook_key="k" * 32
+    )
+    try:
+        async with main.service(settings) as service, _writing(service):
+            app = service.app
+            app.seal()
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+                yield Composed(name, http, app.openapi(), dsn)
+    finally:
+        await asyncio.to_thread(drop_database, stack.postgres, database)
+
+
+def _entry(role: Role, key: str) -> KeyEntry:
+    channel = "web" if role is Role.CHANNEL else None
+    return KeyEntry(f"{role}-1", hash_key(key), role, channel)
+
+
+def _settings_of(main: Any) -> type[Settings]:
+    [found] = [
+        value
+        for value in vars(main).values()
+        if isinstance(value, type) and issubclass(value, Settings) and value is not Settings
+    ]
+    return found
+
+
+@asynccontextmanager
+async def _writing(service: Service) -> AsyncIterator[None]:
+    running = [
+        asyncio.create_task(task.run(Handle(task.name)))
+        for task in service.tasks
+        if task.name == "writer"
+    ]
+    try:
+        yield
+    finally:
+        for job in running:
+            job.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

@@ -1,0 +1,76 @@
+"""Every operation in every service's OpenAPI document, asked by nobody, by a stranger and by each wrong role."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ops.stack import Stack
+from shared.service import Role
+from tests.contract.http.composed import KEYS, SERVICES, Composed, composed
+
+#: What is open on purpose; anything more is found by this test.
+OPEN = {("GET", "/livez"), ("GET", "/readyz")}
+OPEN_PAGES = {("GET", "/sign-in"), ("POST", "/sign-in"), ("POST", "/sign-out")}
+
+
+async def ask(service: Composed, method: str, path: str, **headers: str) -> httpx.Response:
+    address = re.sub(r"\{[^}]+\}", "x1", path)
+    body: Any = b"{}" if method in ("POST", "PUT", "PATCH") else None
+    declared = {"content-type": "application/json", "idempotency-key": "k1"} if body else {}
+    return await service.http.request(method, address, content=body, headers=declared | headers)
+
+
+def bearer(role: Role) -> str:
+    return f"Bearer {KEYS[role]}"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_no_operation_is_open_to_the_wrong_caller(
+    stack: Stack, tmp_path: Path, name: str
+) -> None:
+    async with composed(stack, name, tmp_path) as service:
+        operations = service.operations()
+        is_open = {(method, path) for method, path, o in operations if not o["security"]}
+        assert is_open <= OPEN | (OPEN_PAGES if name == "views" else set())
+        guarded = [(m, p, o["x-roles"]) for m, p, o in operations if o["security"]]
+        assert len(guarded) >= 5
+        wrong: list[str] = []
+        for method, path, roles in guarded:
+            assert roles, f"{method} {path} lets nobody in"
+            wrong += await denied(service, method, path, roles)
+        assert wrong == []
+        assert service.logged() == 0
+
+
+async def denied(service: Composed, method: str, path: str, roles: list[str]) -> list[str]:
+    """What was not refused as it must be."""
+    out: list[str] = []
+
+    def check(who: str, answer: httpx.Response, expected: int) -> None:
+        problem = answer.headers.get("content-type") == "application/problem+json"
+        if answer.status_code != expected or not problem:
+            out.append(f"{method} {path} as {who}: {answer.status_code} {answer.text[:80]}")
+
+    check("nobody", await ask(service, method, path), 401)
+    check("a stranger", await ask(service, method, path, authorization="Bearer oms_ops_x"), 401)
+    check("a basic user", await ask(service, method, path, authorization="Basic b3BzOg=="), 401)
+    for role in Role:
+        answer = await ask(service, method, path, authorization=bearer(role))
+        if role.value not in roles:
+            check(role.value, answer, 403)
+        elif answer.status_code >= 500 or answer.status_code == 401:
+            out.append(f"{method} {path} as {role}: {answer.status_code}")
+    return out
+
+
+async def test_the_document_itself_is_open(stack: Stack, tmp_path: Path) -> None:
+    async with composed(stack, "order", tmp_path) as service:
+        answer = await service.http.get("/openapi.json")
+        assert answer.status_code == 200
+        assert answer.json()["openapi"].startswith("3.1")
+        assert (await service.http.get("/docs")).status_code == 404

@@ -1,0 +1,221 @@
+"""What a world leaves behind, as plain lists that a test may tamper with before they are reconciled."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ops.reconcile import Report, judge
+from ops.reconcile.log import Cut, FeedLine, Row, ToldRow, ViewRow
+from ops.reconcile.mail import Mail
+from ops.reconcile.money import LedgerEntry, micros
+from services.views.domain import document as documents
+from shared.events import SERVICES, encode
+from shared.ledger.store import LogRow, Meta
+from shared.ledger.memory_tables import Tables
+from tests.unit.reconcile.world import World
+
+#: Makes another message of a decoded one: fields of its JSON.
+Edit = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Log:
+    """One service's evidence; see `ops.reconcile.log.ServiceLog`."""
+
+    service: str
+    cut: Cut
+    messages: list[Row]
+    lines: list[FeedLine]
+    snapshots: dict[str, Any]
+    outbox: set[int] = field(default_factory=set)
+
+    def rows(self) -> Iterator[Row]:
+        def order(row: Row) -> tuple[Any, ...]:
+            return row.group, row.stream, row.version is None, row.version or 0, row.id
+
+        for row in sorted(self.messages, key=order):
+            snapshot = self.snapshots.get(row.stream)
+            if snapshot is not None and snapshot.version == row.version:
+                yield row._replace(
+                    schema=snapshot.schema, state=snapshot.state, guard=snapshot.guard
+                )
+            else:
+                yield row
+
+    def feed(self) -> Iterator[FeedLine]:
+        by_id = {row.id: row for row in self.messages}
+        for x in sorted(self.lines, key=lambda x: x.position):
+            row = by_id.get(x.message_id)
+            if row is None:
+                yield FeedLine(x.position, x.previous, x.message_id, None, None, None, None)
+            else:
+                place = (row.topic, row.partition, row.stream, row.version)
+                yield FeedLine(x.position, x.previous, x.message_id, *place)
+
+    def unfed(self) -> Iterator[tuple[int, str, int, str]]:
+        fed = {x.message_id for x in self.lines}
+        for row in self.messages:
+            if row.topic is not None and row.id not in fed and row.id not in self.outbox:
+                yield row.id, row.stream, row.version or 0, "neither in the feed nor in the outbox"
+
+    def stray_snapshots(self) -> Iterator[tuple[str, int]]:
+        ends = {(row.stream, row.version) for row in self.messages}
+        yield from ((s, x.version) for s, x in self.snapshots.items() if (s, x.version) not in ends)
+
+    def at(self, stream: str, version: int) -> Row:
+        """The row of an event."""
+        [row] = [x for x in self.messages if (x.stream, x.version) == (stream, version)]
+        return row
+
+    def find(self, tag: str, **fields: Any) -> Row:
+        """The first row of a type whose message has these values."""
+        for row in self.messages:
+            told = msgspec.json.decode(row.data)
+            if row.type == tag and all(told.get(k) == v for k, v in fields.items()):
+                return row
+        raise LookupError(f"no {tag} with {fields}")
+
+    def change(self, row: Row, **columns: Any) -> None:
+        """Put other values into a row's columns."""
+        self.messages[self.messages.index(row)] = row._replace(**columns)
+
+    def edit(self, row: Row, edit: Edit) -> None:
+        """Put other values into a row's message."""
+        told = msgspec.json.decode(row.data)
+        edit(told)
+        self.change(row, data=encode(told))
+
+    def delete(self, *rows: Row) -> None:
+        """Take rows away."""
+        for row in rows:
+            self.messages.remove(row)
+
+    def add(self, row: Row, **columns: Any) -> Row:
+        """One more row, made of another, at the end of the log and of the feed."""
+        row = row._replace(id=max(x.id for x in self.messages) + 1, **columns)
+        self.messages.append(row)
+        if row.topic is not None:
+            position = len(self.lines) + 1
+            partition = (row.topic, row.partition)
+            previous = self.cut.heads.get(partition, 0)  # type: ignore[arg-type]
+            self.lines.append(
+                FeedLine(position, previous, row.id, *partition, row.stream, row.version)
+            )
+            self.cut.heads[partition] = position  # type: ignore[index]
+            self.cut = self.cut._replace(position=position)
+            self.messages[-1] = row = row._replace(position=position)
+        return row
+
+
+@dataclass
+class Views:
+    """The views' evidence; see `ops.reconcile.log.ViewsLog`."""
+
+    cut: Cut
+    documents: list[ViewRow]
+    told: list[ToldRow]
+    units: dict[tuple[str, str], list[int]]
+
+    def orders(self) -> Iterator[ViewRow]:
+        return iter(sorted(self.documents, key=lambda row: row.id))
+
+    def timeline(self) -> Iterator[ToldRow]:
+        return iter(self.told)
+
+    def availability(self) -> Iterator[tuple[str, str, int, int, int]]:
+        for (sku, location), (on_hand, reserved, allocated) in self.units.items():
+            yield sku, location, on_hand, reserved, allocated
+
+
+@dataclass
+class Evidence:
+    """All of it. Parts may be taken away."""
+
+    logs: dict[str, Log]
+    views: Views | None
+    ledger: list[LedgerEntry] | None
+    mails: list[Mail] | None
+
+    def __getitem__(self, service: str) -> Log:
+        return self.logs[service]
+
+    def judge(self) -> Report:
+        """Reconcile it."""
+        return judge(list(self.logs.values()), self.views, self.ledger, self.mails)
+
+
+async def gather(world: World) -> Evidence:
+    """What the world leaves behind now."""
+    entries = await world.payments.entries(0, 1_000)
+    logs = {name: _log(name, world.stores[name].tables, world.now) for name in SERVICES}
+    mails = [Mail(m.id, m.to, m.received, micros(m.at)) for m in world.sink.values()]
+    ledger = [
+        LedgerEntry(
+            e.id, e.kind, e.key, e.payment_id, e.provider_ref, e.amount, e.currency, micros(e.at)
+        )
+        for e in entries
+    ]
+    cut = Cut(world.now, dict(world.view_marks), {}, 0, 0, effects={})
+    rows = [
+        ViewRow(
+            d.order_id,
+            d.version,
+            documents.encode(d),
+            d.order.status,
+            d.order.channel,
+            d.order.number,
+            d.order.placed_at,
+        )
+        for d in world.documents.values()
+    ]
+    told = [ToldRow(e.order_id, e.type, e.position, e.data) for e in world.timeline]
+    units = {key: list(sums) for key, sums in world.units.items()}
+    return Evidence(logs, Views(cut, rows, told, units), ledger, mails)
+
+
+def _log(service: str, tables: Tables, now: datetime) -> Log:
+    positions = {_identity(x.stream, x.version, x.meta): x for x in tables.feed}
+    rows, lines = [], []
+    for id, logged in tables.messages.items():
+        message = _row(id, logged.row, logged.at)
+        fed = positions.get(_identity(message.stream, message.version, message.meta))
+        if fed is not None:
+            message = message._replace(position=fed.position)
+            place = (fed.topic, fed.partition, fed.stream, fed.version)
+            lines.append(FeedLine(fed.position, fed.previous, id, *place))
+        rows.append(message)
+    cut = Cut(
+        now,
+        {partition: mark.sequence for partition, mark in tables.checkpoints.items()},
+        dict(tables.chain),
+        len(tables.feed),
+        len(tables.feed),
+        outbox=len(tables.outbox),
+        effects={id: owed.row.subject for id, owed in tables.effects.items()},
+        due=frozenset(t.subject for t in tables.timers.values() if t.due_at <= now),
+    )
+    return Log(service, cut, rows, lines, dict(tables.streams), set(tables.outbox))
+
+
+def _identity(stream: str, version: int | None, meta: bytes) -> tuple[str, int | None, str]:
+    return stream, version, "" if version else msgspec.json.decode(meta, type=Meta).id
+
+
+def _row(id: int, row: LogRow, at: datetime) -> Row:
+    shared = row.stream == "endpoints-all"
+    return Row(
+        id,
+        row.stream if shared else row.key,
+        row.key,
+        row.stream,
+        row.version or None,
+        row.type,
+        row.topic or None,
+        None if row.partition < 0 else row.partition,
+        at,
+        row.meta,
+        row.data,
+    )
