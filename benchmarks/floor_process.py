@@ -1,9 +1,9 @@
 """One process of the transport floor: ``python -m benchmarks.floor_process TRAFFIC SERVICE``.
 
 It reads records and, for each, appends the rows and publishes the records that the real service did on average, with the
-same sizes, in transactions of the same size: log row, outbox row, checkpoint; then feed row and record. It looks at one
-byte of a record, decodes nothing, decides nothing and keeps no state. Paced as the real runtime is: a full poll and a full
-batch of the feed are each followed by the same short pause.
+same sizes, in transactions like the real ones: log row, outbox row, checkpoint; then feed row and record. It looks at one
+byte of a record, decodes nothing, decides nothing and keeps no state. A poll that brings fewer records than the real
+service's transactions had on average waits for more for as long as the real one pauses; so do batches of the feed.
 
 OMS_KAFKA and OMS_DATABASE say where. Prints ``ready``, and ends when its standard input does: with its parent.
 """
@@ -11,6 +11,7 @@ OMS_KAFKA and OMS_DATABASE say where. Prints ``ready``, and ends when its standa
 import asyncio
 import os
 import sys
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,15 +24,16 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from benchmarks.traffic import Part, Template, Traffic
 from shared.ledger.store import Partition
-from shared.stream.consumer import BUSY_PAUSE_SECONDS, BUSY_TASKS
+from shared.stream.consumer import BUSY_PAUSE_SECONDS
 from shared.stream.kafka import KafkaProducer
 from shared.stream.port import Outgoing
 from shared.stream.relay import BUSY_PAUSE_SECONDS as FEED_PAUSE_SECONDS
-from shared.stream.relay import BUSY_ROWS, CURSOR_EVERY
+from shared.stream.relay import BUSY_ROWS, CURSOR_EVERY, ROWS_MAX
 
 PREFIX = "floor."
 PARTITIONS = 4
 RECORDS_MAX = 1000
+POLL_MS = 500
 
 TABLES = """
 create table messages (id bigint generated always as identity primary key, stream text not null, version integer,
@@ -138,33 +140,39 @@ class Process:
 
     async def _consume(self, consumer: AIOKafkaConsumer, c: Connection) -> None:
         while True:
-            fetched = await consumer.getmany(timeout_ms=0 if self._later else 500)
-            records = deque(r for batch in fetched.values() for r in batch)
-            busy = len(records) >= BUSY_TASKS
+            records = await self._next(consumer)
             if self._part.entries_per_record:
-                await self._keep(c, list(records))
-            else:
-                while records:
-                    await self._write(c, records)
-                if not fetched and self._later:
-                    await self._write(c, records)
-            if busy:
-                await asyncio.sleep(BUSY_PAUSE_SECONDS)
+                await self._keep(c, records)
+                continue
+            for start in range(0, len(records), RECORDS_MAX):
+                await self._write(c, records[start : start + RECORDS_MAX])
+            if not records and self._later:
+                await self._write(c, [])
 
-    async def _write(self, c: Connection, records: deque[Any]) -> None:
-        """One transaction: what an earlier one left to it, and as many of the records as fill it."""
+    async def _next(self, consumer: AIOKafkaConsumer) -> list[Any]:
+        """What there is to read; when it is less than the run's average, a little more time for more to come."""
+        fetched = await consumer.getmany(timeout_ms=0 if self._later else POLL_MS)
+        records = [r for batch in fetched.values() for r in batch]
+        if records and not self._later:
+            deadline = time.monotonic() + BUSY_PAUSE_SECONDS
+            enough = min(self._part.records_per_transaction, RECORDS_MAX)
+            while len(records) < enough and (left := deadline - time.monotonic()) > 0:
+                fetched = await consumer.getmany(timeout_ms=int(left * 1000))
+                records += [r for batch in fetched.values() for r in batch]
+        return records
+
+    async def _write(self, c: Connection, records: list[Any]) -> None:
+        """One transaction: the records, and what an earlier one left to it."""
         rows: Rows = self._later.pop(0, deque())
         self._later = {phase - 1: later for phase, later in self._later.items()}
-        taken: list[Any] = []
-        while records and (not taken or len(rows) < self._part.rows_per_transaction):
-            taken.append(records.popleft())
-            self._react(taken[-1], rows)
+        for r in records:
+            self._react(r, rows)
         async with c.pipeline():
             await c.execute("begin")
             if rows:
                 await c.execute(_APPEND, self._columns(rows))
-            if taken:
-                await c.execute(_CHECKPOINTS, _marks(taken))
+            if records:
+                await c.execute(_CHECKPOINTS, _marks(records))
             await c.execute("commit")
         self._wake.set()
 
@@ -224,9 +232,7 @@ class Process:
                 async with c.pipeline():
                     await c.execute("begin")
                     await c.execute("select position from head for update")
-                    cursor = await c.cursor(binary=True).execute(
-                        _SEQUENCE, [self._part.feed_per_transaction]
-                    )
+                    cursor = await c.cursor(binary=True).execute(_SEQUENCE, [ROWS_MAX])
                     await c.execute("commit")
                     rows = await cursor.fetchall()
                 await _publish(producer, rows, self._templates)
@@ -234,7 +240,7 @@ class Process:
                 batches += 1
                 if rows and batches % CURSOR_EVERY == 0:
                     await _mark(c, published)
-                if len(rows) >= min(BUSY_ROWS, self._part.feed_per_transaction):
+                if len(rows) >= BUSY_ROWS:
                     await asyncio.sleep(FEED_PAUSE_SECONDS)
                 if not rows:
                     await self._wake.wait()

@@ -4,19 +4,17 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-
 from benchmarks.load import Records, publish
 from benchmarks.testbed import (
+    Bed,
     BenchmarkFailed,
     Services,
-    Bed,
     cpu_seconds,
     resident_mb,
     until,
 )
 from shared.events.order import OrderCompleted
 from shared.stream.kafka import KafkaProducer
-
 
 LOOK_SECONDS = 0.05
 #: Below this rate the journey is given up.

@@ -9,13 +9,12 @@ import asyncio
 import time
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from benchmarks.load import orders, record
 from benchmarks.statistics import summary
-from benchmarks.testbed import PARTITIONS, BenchmarkFailed, Services, Bed, until
+from benchmarks.testbed import PARTITIONS, Bed, BenchmarkFailed, Services, until
 from shared.events.order import OrderConfirmed, OrderPlaced
-from shared.stream.kafka import KafkaProducer
 
 TOPIC = "oms.order.events"
 PATIENCE_SECONDS = 60
@@ -38,16 +37,21 @@ class Measured(NamedTuple):
 async def measure(
     bed: Bed,
     services: Services,
-    producer: KafkaProducer,
     *,
     per_s: float,
     seconds: float,
     warm_up_s: float,
 ) -> Measured:
     """Send orders at a rate for ``seconds`` after a warm-up, and wait until all are confirmed."""
-    await _send(bed, services, producer, per_s, warm_up_s, "lw")
-    after = await bed.number("order", "select coalesce(max(id), 0) from messages")
-    wall_ms, took_s = await _send(bed, services, producer, per_s, seconds, "l")
+    # As a sales channel would: the plain client, every order acknowledged by the broker.
+    channel = AIOKafkaProducer(bootstrap_servers=bed.stack.kafka, acks="all", linger_ms=0)
+    await channel.start()
+    try:
+        await _send(bed, services, channel, per_s, warm_up_s, "lw")
+        after = await bed.number("order", "select coalesce(max(id), 0) from messages")
+        wall_ms, took_s = await _send(bed, services, channel, per_s, seconds, "l")
+    finally:
+        await channel.stop()
     args: dict[str, object] = {
         "placed": OrderPlaced.tag(),
         "confirmed": OrderConfirmed.tag(),
@@ -65,7 +69,7 @@ async def measure(
 async def _send(
     bed: Bed,
     services: Services,
-    producer: KafkaProducer,
+    channel: AIOKafkaProducer,
     per_s: float,
     seconds: float,
     prefix: str,
@@ -83,16 +87,25 @@ async def _send(
         partitions = [TopicPartition(TOPIC, n) for n in range(PARTITIONS)]
         consumer.assign(partitions)
         await consumer.seek_to_end(*partitions)
-        for partition in partitions:  # a seek is lazy
-            await consumer.position(partition)
+        for one in partitions:  # a seek is lazy
+            await consumer.position(one)
         watching = asyncio.create_task(_watch(consumer, confirmed))
         started = time.perf_counter()
         sends = []
-        for number, (order_id, partition_of_key, outgoing) in enumerate(batch):
+        for number, (order_id, partition, outgoing) in enumerate(batch):
             await asyncio.sleep(max(0.0, started + number / per_s - time.perf_counter()))
             # The time at which it was due: when this process is late, the order has waited, too.
             sent[order_id] = started + number / per_s
-            sends.append(asyncio.create_task(producer.publish(partition_of_key, [outgoing])))
+            topic, partition_number = partition
+            sends.append(
+                await channel.send(
+                    topic,
+                    outgoing.value,
+                    key=outgoing.key,
+                    partition=partition_number,
+                    headers=outgoing.headers,
+                )
+            )
         await asyncio.gather(*sends)
         took_s = time.perf_counter() - started
 

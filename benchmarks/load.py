@@ -5,7 +5,7 @@ import random
 import uuid
 from collections.abc import Iterable
 
-from benchmarks.testbed import PARTITIONS, Services, Bed, until
+from benchmarks.testbed import PARTITIONS, Bed, Services, until
 from shared.events import (
     Address,
     Customer,

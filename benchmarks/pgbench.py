@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from benchmarks.load import SKUS, UNITS
 from benchmarks.statistics import Run, percentile
-from benchmarks.testbed import BenchmarkFailed, Bed
+from benchmarks.testbed import Bed, BenchmarkFailed
 from ops.stack.postgres import binary
 
 DATABASE = "pgbench"

@@ -16,7 +16,7 @@ from benchmarks.children import child
 from benchmarks.load import CHANNEL, SKUS
 from benchmarks.post_load import Result, Spec
 from benchmarks.statistics import Run, rate, summary
-from benchmarks.testbed import HOST, BenchmarkFailed, Services, Bed, until
+from benchmarks.testbed import HOST, Bed, BenchmarkFailed, Services, until
 
 CONNECTIONS = (1, 16, 64)
 ROUNDS = 2

@@ -19,7 +19,7 @@ class Size(NamedTuple):
     """How much is measured."""
 
     orders: int = 20_000
-    warm_up_orders: int = 1_000
+    warm_up_orders: int = 2_000
     post_seconds: float = 16
     post_warm_up_s: float = 2
     latency_per_s: float = 100
@@ -28,7 +28,7 @@ class Size(NamedTuple):
 
 
 #: Enough to see that everything works; too little to state a figure.
-QUICK = Size(1_000, 200, 4, 0.5, 100, 5, 2)
+QUICK = Size(1_000, 200, 6, 1, 100, 5, 2)
 
 
 @dataclass
@@ -187,7 +187,10 @@ async def _traffic(bed: Bed, found: Carried) -> tuple[Any, dict[str, survey.Surv
 def _details(
     made: journey.Journey, surveyed: dict[str, survey.Surveyed], floor_: floor.Floor
 ) -> dict[str, Any]:
-    cpu_ms = {name: round(s * 1000 / made.orders, 3) for name, s in made.cpu_s.items()}
+    cpu_ms, floor_cpu_ms = (
+        {name: round(s * 1000 / made.orders, 3) for name, s in spent.items()}
+        for spent in (made.cpu_s, floor_.cpu_s)
+    )
     return {
         "orders": made.orders,
         "completed_s": round(made.completed_s, 2),
@@ -197,6 +200,10 @@ def _details(
         "messages_per_order": round(sum(s.rows for s in surveyed.values()) / made.orders, 2),
         "transactions": {name: s.transactions for name, s in surveyed.items()},
         "floor_transactions": floor_.transactions,
+        "feed_transactions": {name: s.feed_transactions for name, s in surveyed.items()},
+        "floor_feed_transactions": floor_.feed_transactions,
+        "floor_cpu_ms_per_order": floor_cpu_ms,
+        "floor_cpu_ms_per_order_sum": round(sum(floor_cpu_ms.values()), 3),
     }
 
 
@@ -220,6 +227,7 @@ async def _posts(wanted: set[str], size: Size, report: Report) -> None:
                     "rounds": m.rounds,
                     "floor_rounds": m.floor_rounds,
                     "relay_behind_s": m.relay_behind_s,
+                    "pgbench": "prepared statements, two threads",
                     "services": "order with its relay; the others are stopped",
                 }
                 if rate_name in wanted:
@@ -259,7 +267,6 @@ async def _latency(wanted: set[str], size: Size, report: Report) -> None:
         m = await latency.measure(
             bed,
             services,
-            producer,
             per_s=size.latency_per_s,
             seconds=size.latency_seconds,
             warm_up_s=size.latency_warm_up_s,

@@ -1,12 +1,13 @@
 """Reads a run's traffic from the services' databases."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import msgspec
 
 from benchmarks.load import CHANNEL
-from benchmarks.testbed import BenchmarkFailed, Bed
+from benchmarks.testbed import Bed, BenchmarkFailed
 from benchmarks.traffic import (
     Headers,
     Noted,
@@ -104,7 +105,11 @@ async def traffic(
     _check_sample(logs, surveyed, len(sample), len(numbers))
     templates = await _templates(bed, base, surveyed, order)
     number = {t.type: n for n, t in enumerate(templates)}
-    parts = [_part(s, v, found[s], number) for s, v in surveyed.items()]
+    sent = Counter({order[0]: len(numbers)})
+    for one in surveyed.values():
+        for total in one.totals:
+            sent[total.topic] += total.messages
+    parts = [_part(s, v, found[s], number, sent) for s, v in surveyed.items()]
     return Traffic(templates, parts)
 
 
@@ -180,17 +185,18 @@ def _template(service: str, total: Totals, example: tuple[object, ...], number: 
 
 
 def _part(
-    service: str, found: Surveyed, reacted: list[Reaction], number: Mapping[str, int]
+    service: str,
+    found: Surveyed,
+    reacted: list[Reaction],
+    number: Mapping[str, int],
+    sent: Mapping[str, int],
 ) -> Part:
     by_cause: dict[int, list[tuple[int, int, float]]] = {}
     for r in reacted:
         by_cause.setdefault(number[r.cause], []).append((number[r.type], r.phase, r.per_cause))
+    records = sum(sent[topic] for topic in found.topics)
     return Part(
-        service=service,
-        topics=found.topics,
-        reactions=by_cause,
-        rows_per_transaction=max(1, round(found.rows / max(1, found.transactions))),
-        feed_per_transaction=max(1, round(found.feed_rows / max(1, found.feed_transactions))),
+        service, found.topics, by_cause, max(1, round(records / max(1, found.transactions)))
     )
 
 
@@ -202,7 +208,7 @@ async def entries(bed: Bed) -> int:
 async def with_views(bed: Bed, carried: Traffic, orders: int, entries_before: int) -> Traffic:
     """Traffic with the views' process: it reads their topics and keeps as many entries of what it reads as they did."""
     topics = await bed.query("views", "select distinct topic from v1.checkpoints order by 1")
-    part = Part("views", [str(t) for (t,) in topics], {}, 1, 1)
+    part = Part("views", [str(t) for (t,) in topics], {}, 1)
     records = consumed_records(carried, part, orders)
     share = (await entries(bed) - entries_before) / records
     keeper = msgspec.structs.replace(part, entries_per_record=share)

@@ -2,19 +2,20 @@
 
 from collections.abc import Iterable, Sequence
 
+from rich import box
 from rich.table import Table
 
 from benchmarks.figures import BY_NAME, Figure, meets
 
 
 def figures(found: Sequence[Figure]) -> Table:
-    """One row a figure: value, floor, ratio, target, and whether it is met."""
-    out = Table(title="Benchmarks", title_justify="left", caption=caption(found))
-    out.add_column("figure")
-    for name in ("value", "unit", "floor", "ratio", "target"):
-        out.add_column(name, justify="left" if name == "unit" else "right")
-    out.add_column("")
+    """One row a figure: value, floor, ratio, target, and whether it is met; fits 80 columns."""
+    out = _table("Benchmarks", caption(found))
+    out.add_column("figure", no_wrap=True)
+    for name in ("value", "unit", "floor", "ratio", "target", ""):
+        out.add_column(name, justify="left" if name in ("unit", "") else "right", no_wrap=True)
     for f in found:
+        met = meets(f)
         out.add_row(
             f.name,
             number(f.value),
@@ -22,8 +23,8 @@ def figures(found: Sequence[Figure]) -> Table:
             number(f.floor),
             "" if f.ratio is None else f"{f.ratio:.2f}",
             target(f.name),
-            {True: "met", False: "missed", None: ""}[meets(f)],
-            style="red" if meets(f) is False else None,
+            {True: "✓", False: "✗", None: ""}[met],
+            style="red" if met is False else None,
         )
     return out
 
@@ -35,37 +36,49 @@ def details(found: Iterable[Figure]) -> list[Table]:
     posts = [f for name, f in by_name.items() if name.startswith("post_orders")]
     if posts:
         out.append(_latencies(posts))
-    for name, title, unit in (
-        ("service_rss_mb_max", "Memory by service", "MB"),
-        ("database_bytes_per_order", "Database by service", "bytes an order"),
+    for name, title, key in (
+        ("service_rss_mb_max", "Memory (MB)", "by_scenario"),
+        ("database_bytes_per_order", "Database (bytes an order)", "by_database"),
     ):
         if name in by_name:
-            key = "by_scenario" if "by_scenario" in by_name[name].details else "by_database"
-            out.append(_by_service(f"{title} ({unit})", by_name[name].details[key]))
+            out.append(_by_service(title, by_name[name].details[key]))
     return out
 
 
+def _table(title: str, caption: str = "") -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 0, 0, 0),
+    )
+
+
 def _latencies(posts: Sequence[Figure]) -> Table:
-    out = Table(title="POST /orders, latency (ms)", title_justify="left")
+    out = _table("POST /orders, latency (ms)")
     out.add_column("connections", justify="right")
-    for side in ("", "pgbench "):
-        for point in ("p50", "p95", "p99", "max"):
-            out.add_column(side + point, justify="right")
+    out.add_column("")
+    points = ("p50", "p95", "p99", "max")
+    for point in points:
+        out.add_column(point, justify="right")
     for f in posts:
-        sides = (f.details["latency_ms"], f.details["floor_latency_ms"])
-        cells = [f"{side[p]:.1f}" for side in sides for p in ("p50", "p95", "p99", "max")]
-        out.add_row(f.name.rpartition("_c")[2], *cells)
+        for side, key in (("service", "latency_ms"), ("pgbench", "floor_latency_ms")):
+            cells = [f"{f.details[key][p]:.1f}" for p in points]
+            out.add_row(f.name.rpartition("_c")[2], side, *cells)
     return out
 
 
 def _by_service(title: str, by_scenario: dict[str, dict[str, float]]) -> Table:
-    out = Table(title=title, title_justify="left")
-    out.add_column("scenario")
-    names = sorted({name for found in by_scenario.values() for name in found})
-    for name in names:
-        out.add_column(name, justify="right")
-    for scenario, found in by_scenario.items():
-        out.add_row(scenario, *(number(found.get(name)) for name in names))
+    out = _table(title)
+    out.add_column("service")
+    for scenario in by_scenario:
+        out.add_column(scenario, justify="right")
+    for name in sorted({name for found in by_scenario.values() for name in found}):
+        out.add_row(name, *(number(found.get(name)) for found in by_scenario.values()))
     return out
 
 

@@ -65,15 +65,13 @@ class Template(msgspec.Struct, frozen=True):
 
 class Part(msgspec.Struct, frozen=True):
     """What one process of the floor does. ``reactions`` maps the number of a consumed type to (number of the type to
-    write, phase, rows per record). A transaction takes records until it writes ``rows_per_transaction``, and a batch of
-    the feed is at most ``feed_per_transaction`` rows: the averages of the run. ``entries_per_record`` is for a process
-    without a log (a read model): rows that it keeps of what it reads."""
+    write, phase, rows per record). ``records_per_transaction`` is the run's average, which it tries to fill.
+    ``entries_per_record`` is for a process without a log (a read model): rows that it keeps of what it reads."""
 
     service: str
     topics: list[str]
     reactions: dict[int, list[tuple[int, int, float]]]
-    rows_per_transaction: int
-    feed_per_transaction: int
+    records_per_transaction: int
     entries_per_record: float = 0.0
 
 
@@ -172,6 +170,11 @@ def _written(part: Part, arrived: Mapping[int, int]) -> dict[int, int]:
         for number, _, per_cause in reacted:
             out[number] += whole(arrived.get(cause, 0) * per_cause)
     return dict(out)
+
+
+def fractions(part: Part) -> int:
+    """How many of a process's reactions write a share of a row."""
+    return sum(share % 1 != 0 for reacted in part.reactions.values() for _, _, share in reacted)
 
 
 def whole(share: float) -> int:

@@ -5,6 +5,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,18 +51,29 @@ def execute(work: Callable[[Output], Coroutine[Any, Any, Exit]], *, json: bool) 
     out = Output(json=json)
     try:
         code = asyncio.run(work(out))
-    except CliError as error:
-        out.fail(str(error), error.code)
-        code = error.code
-    except StackError as error:
-        # The supervisor reports Ctrl-C during the start like any other reason not to come up.
-        interrupted = str(error).startswith("stopped by a signal")
-        code = Exit.INTERRUPTED if interrupted else Exit.UNAVAILABLE
-        out.fail(str(error), code)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        code = Exit.INTERRUPTED
-        out.fail("interrupted", code)
+    except BaseException as raised:
+        error = _first(raised)
+        match error:
+            case CliError():
+                code = error.code
+            # The supervisor reports Ctrl-C during the start like any other reason not to come up.
+            case StackError() if str(error).startswith("stopped by a signal"):
+                code = Exit.INTERRUPTED
+            case StackError():
+                code = Exit.UNAVAILABLE
+            case KeyboardInterrupt() | asyncio.CancelledError():
+                code = Exit.INTERRUPTED
+            case _:
+                raise
+        out.fail(str(error) or "interrupted", code)
     raise typer.Exit(code)
+
+
+def _first(error: BaseException) -> BaseException:
+    """The error itself, or the first of a group: tasks side by side fail in groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 @app.command()
@@ -116,6 +128,8 @@ def demo(
     from ops.demo.main import Options, demo_file
     from ops.demo.main import demo as play
 
+    if not isfinite(rate):
+        raise typer.BadParameter("must be a number", param_hint="--rate")
     if file is not None and not file.exists():
         raise typer.BadParameter(f"{file} is not there", param_hint="--file")
 
@@ -208,6 +222,20 @@ def parked_redrive(
     from ops.cli import parked
 
     execute(lambda out: parked.redrive(data, service, topic, key, out), json=json)
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def bench(context: typer.Context) -> None:
+    """Measure the system against its floors; --help lists what can be chosen."""
+    try:
+        from benchmarks.__main__ import main as measure
+    except ImportError as error:
+        Output().fail(f"{error}: run this from the repository, where benchmarks/ is", Exit.USAGE)
+        raise typer.Exit(Exit.USAGE) from error
+    raise typer.Exit(measure(context.args))
 
 
 def main() -> None:

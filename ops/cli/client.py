@@ -1,8 +1,10 @@
 """A running system as the command line sees it: where its parts listen, and the keys to them."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import httpx
@@ -109,6 +111,28 @@ async def get(client: httpx.AsyncClient, path: str, **query: Any) -> Any:
     if response.is_error:
         raise CliError(Exit.PROBLEM, f"GET {response.url}: {problem(response)}")
     return response.json()
+
+
+async def patiently(
+    ask: Callable[[], Awaitable[httpx.Response]], seconds: float = 45.0
+) -> httpx.Response:
+    """The answer of a service that may be restarting: asked again while it does not listen, or says 503.
+
+    The request must be one that may be sent twice. Raises `CliError` when the time is over.
+    """
+    deadline = monotonic() + seconds
+    while True:
+        try:
+            response = await ask()
+        except httpx.TransportError as error:
+            if monotonic() > deadline:
+                raise CliError(
+                    Exit.UNAVAILABLE, f"no answer for {seconds:.0f} s ({error!r}): see `oms status`"
+                ) from error
+        else:
+            if response.status_code != 503 or monotonic() > deadline:
+                return response
+        await asyncio.sleep(0.2)
 
 
 def problem(response: httpx.Response) -> str:

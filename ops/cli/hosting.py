@@ -54,7 +54,12 @@ async def started(layout: Layout, out: Output) -> AsyncIterator[Host]:
     starting = _Starting(out)
     with starting:
         context = running(layout, ports=ports_of(layout.port_base), on_change=starting.changed)
-        system = await context.__aenter__()
+        try:
+            system = await context.__aenter__()
+        except asyncio.CancelledError:
+            # The servers are started by a thread that cannot be interrupted: they are stopped once they are up.
+            starting.stopping()
+            raise
     try:
         yield Host(Running.of(system), True, system.supervisor.wait)
     except BaseException as error:
@@ -74,7 +79,7 @@ async def hosted(layout: Layout, out: Output) -> AsyncIterator[Host]:
         async with started(layout, out) as host:
             yield host
         return
-    out.say(f"Using the system that runs over {layout.data}.")
+    out.note(f"Using the system that runs over {layout.data}.")
     told = asyncio.Event()
 
     async def stopped() -> None:
@@ -144,12 +149,12 @@ class _Starting:
     def stopping(self) -> None:
         """From now on processes end because they should."""
         self._stopping = True
-        self._out.say("\nStopping …")
+        self._out.note("\nStopping …")
 
     def changed(self, change: Change) -> None:
         """A process changed."""
         if change.state == state.READY:
             again = " again" if self._up else ""
-            self._out.say(f"  {change.name:<14} ready{again}")
+            self._out.note(f"  {change.name:<14} ready{again}")
         elif change.detail and not self._stopping:
-            self._out.say(f"  {change.name:<14} {change.detail}", style="yellow")
+            self._out.note(f"  {change.name:<14} {change.detail}", style="yellow")

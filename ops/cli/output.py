@@ -9,11 +9,13 @@ from rich.console import Console, RenderableType
 
 
 class Output:
-    """Speaks to people or, with ``json``, to programs: then standard output is one JSON document."""
+    """Speaks to people or, with ``json``, to programs: then standard output is one JSON document, and only progress and
+    the last line are still for people."""
 
     def __init__(self, *, json: bool = False) -> None:
         self.json = json
         self._people = Console(stderr=json, highlight=False)
+        self._tables = Console(quiet=json, highlight=False)
         self.errors = Console(stderr=True, highlight=False)
 
     @property
@@ -22,12 +24,16 @@ class Output:
         return self._people
 
     def say(self, text: str, style: str = "") -> None:
-        """A line for people; no terminal width breaks it in the middle of a word."""
-        self._people.print(text, style=style, markup=False, highlight=False)
+        """A line for people."""
+        self._tables.print(text, style=style, markup=False, highlight=False)
 
     def draw(self, shape: RenderableType) -> None:
         """A table for people."""
-        self._people.print(shape)
+        self._tables.print(shape)
+
+    def note(self, text: str, style: str = "") -> None:
+        """A line about the progress of something long."""
+        self._people.print(text, style=style, markup=False, highlight=False)
 
     def last(self, text: str) -> None:
         """A line that scripts look for: never wrapped."""

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx
 
-from ops.cli.client import problem
+from ops.cli.client import patiently, problem
 from ops.demo import stories
 from ops.demo.outside import OutsideProducer
 from ops.demo.plan import WEB, Planned
@@ -74,10 +75,12 @@ class Customers:
             )
             await self.producer.send(request)
             return
-        response = await self.orders.post(
-            f"/orders/{planned.order_id}/cancel",
-            json={"reason": "changed my mind"},
-            headers={"Idempotency-Key": f"cancel-{command.external_id}"},
+        response = await patiently(
+            lambda: self.orders.post(
+                f"/orders/{planned.order_id}/cancel",
+                json={"reason": "changed my mind"},
+                headers={"Idempotency-Key": f"cancel-{command.external_id}"},
+            )
         )
         if response.status_code == 409:
             self.too_late += 1
@@ -110,8 +113,11 @@ class Customers:
         await self._post(self.returns, "/returns", body, f"return-{planned.command.external_id}")
 
     async def _receive(self, event: r.ReturnApproved) -> None:
-        shown = await self.returns.get(f"/returns/{event.return_id}")
-        asked = shown.raise_for_status().json()["lines"]
+        shown = await patiently(lambda: self.returns.get(f"/returns/{event.return_id}"))
+        if shown.is_error:
+            self.failures.append(f"GET /returns/{event.return_id}: {problem(shown)}")
+            return
+        asked = shown.json()["lines"]
         body = {
             "receipt_id": f"{event.return_id}.receipt1",
             "location": self._locations[event.order_id],
@@ -140,16 +146,16 @@ class Customers:
         await self._post(self.warehouse, f"/returns/{event.return_id}/inspect", body, key)
 
     async def _post(self, http: httpx.AsyncClient, path: str, body: Any, key: str) -> None:
-        """POST; a conflict or an overload is tried again, since what it waits for is on its way."""
+        """POST; a conflict is tried again, since what it waits for is on its way."""
         said = ""
         for attempt in range(RETRIES_MAX):
             # Another key for each attempt: a key's answer, refusals included, is kept.
             headers = {"Idempotency-Key": f"{key}-{attempt}"}
-            response = await http.post(path, json=body, headers=headers)
+            response = await patiently(partial(http.post, path, json=body, headers=headers))
             if response.is_success:
                 return
             said = problem(response)
-            if response.status_code not in (409, 503):
+            if response.status_code != 409:
                 break
             await asyncio.sleep(RETRY_S)
         self.failures.append(f"POST {path}: {said}")

@@ -63,9 +63,10 @@ async def demo_file(host: Host, path: Path, mapping: str, out: Output, *, leave:
 
 
 async def _until_stopped(host: Host, out: Output) -> None:
+    """Stay until cancelled: whoever runs this listens for Ctrl-C, and still gets the result."""
     out.say(_stay(host))
-    with suppress(asyncio.CancelledError):  # being told to stop is how it ends
-        await host.stopped()
+    with suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
 
 
 async def _judge(around: World, mails_before: int, out: Output) -> Exit:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -10,8 +11,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from ops.cli.client import Running, problem
-from ops.cli.codes import CliError, Exit
+from ops.cli.client import Running, patiently, problem
 from ops.demo.filechannel import as_csv, as_jsonl, drop
 from ops.demo.outside import OutsideProducer
 from ops.demo.plan import MARKETPLACE, SHOP, WEB, Planned
@@ -79,20 +79,11 @@ class Shoppers:
         deadline = perf_counter() + SKU_WAIT_S
         while True:
             began = perf_counter()
-            try:
-                response = await http.post("/orders", json=body, headers=headers)
-            except httpx.TransportError as error:
-                if perf_counter() > deadline:
-                    raise CliError(
-                        Exit.UNAVAILABLE, f"the order service does not answer: {error!r}"
-                    ) from error
-                await asyncio.sleep(0.2)
-                continue
+            response = await patiently(partial(http.post, "/orders", json=body, headers=headers))
             if response.status_code == 201:
                 self.posted_ms.append((perf_counter() - began) * 1000)
                 return response.json()["order_id"]
-            again = response.status_code in (409, 422, 503) and _passes(response)
-            if not again or perf_counter() > deadline:
+            if not _passes(response) or perf_counter() > deadline:
                 self.failures.append(f"{body['external_id']}: {problem(response)}")
                 return None
             await asyncio.sleep(0.1)
@@ -117,9 +108,10 @@ def body_of(command: PlaceOrder) -> dict[str, Any]:
 
 
 def _passes(response: httpx.Response) -> bool:
-    """Whether the same request may succeed in a moment: in flight, overloaded, or a SKU not known yet."""
-    kind = str(response.json().get("type", ""))
-    return kind.endswith(("try-again", "in-flight", "sku-unknown"))
+    """Whether the same request may succeed in a moment: it is being processed, or a SKU is not known yet."""
+    if response.status_code not in (409, 422):
+        return False
+    return str(response.json().get("type", "")).endswith(("in-flight", "sku-unknown"))
 
 
 async def _until(moment: float) -> None:

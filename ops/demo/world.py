@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from types import TracebackType
@@ -100,8 +100,9 @@ class World:
         when that takes too long, which reconcile will then tell about."""
         deadline = monotonic() + QUIET_WITHIN_S
         while monotonic() < deadline:
-            if monotonic() - self.heard_at > 0.5 and not await self._owed():
-                return
+            with suppress(CliError):  # a service may be restarting
+                if monotonic() - self.heard_at > 0.5 and not await self._owed():
+                    return
             await asyncio.sleep(0.2)
 
     async def _owed(self) -> bool:

@@ -1,10 +1,12 @@
 """Invariant 8, across services: ids are unique, every cause exists or is a root, and nothing causes itself.
 
-A message's cause is the id of the message that was handled when it was decided:
+A message's cause is the id of the message that was handled when it was decided; what a timer or the answer to a call
+decides descends from the message that started the timer, or asked for the call:
 
 * ``<stream>/<version>`` (an event) or ``<cause>:<n>`` (a command) must stand in some log;
-* ``request:<id>`` (an HTTP request) and ``timer:<stream>:<name>:<due>`` are roots; the timer's stream must exist;
-* ``effect:<id>`` is the answer to a call: it descends from the event that asked for the call, which must exist;
+* ``request:<id>`` (an HTTP request) is a root; so is ``timer:<stream>:<name>:<due>`` where no more is known, but the
+  timer's stream must exist;
+* ``effect:<id>``, likewise, stands for the event that asked for the call, which must exist;
 * any other id comes from an outside producer (a channel, a warehouse), which has no log here: it is a root too, but
   only in services that listen to outsiders.
 """
@@ -88,7 +90,7 @@ def _known(spool: Spool, present: set[str], tally: Tally) -> None:
     sql = """select i.service, i.stream, i.version, i.id, i.cause, i.stem from ids i
              where not exists (select 1 from ids c where c.id = i.cause)"""
     roots: dict[str, int] = {}
-    for service, stream, version, id, cause, stem in list(spool.query(sql)):
+    for service, stream, version, id, cause, stem in spool.query(sql):
         why = _why_unknown(spool, present, service, cause, stem)
         if why:
             tally.violation(CAUSES, Place(service, stream, version, id), why)
@@ -181,16 +183,19 @@ def _cycles(spool: Spool, tally: Tally) -> None:
 
 
 def _once(spool: Spool, tally: Tally) -> None:
-    """Outsiders may send a message again, under the same id: business keys see to it that nothing happens twice."""
-    sql = f"""select service, cause, max(at) - min(at), stream, version, id, max(row) from ids i
-              where cause not like '{_REPEATABLE}' and (
+    """One cause says one thing once in a stream. (It may say more there later, by a timer or the answer to a call.)
+
+    Outsiders may send a message again, under the same id: business keys see to it that nothing happens twice.
+    """
+    sql = f"""select service, cause, count(*), max(at) - min(at), stream, version, id, max(row) from ids i
+              where version > 0 and cause not like '{_REPEATABLE}' and (
                   cause like 'request:%' or cause like 'timer:%' or cause like 'effect:%'
                   or exists (select 1 from ids c where c.id = i.cause))
-              group by service, cause"""  # noqa: S608 - a constant
-    for service, cause, apart, stream, version, id, _ in spool.query(sql):
+              group by service, cause, stream, said"""  # noqa: S608 - a constant
+    for service, cause, n, apart, stream, version, id, _ in spool.query(sql):
         tally.saw(ONCE)
-        if apart:
-            why = f"{cause} was applied again {apart / 1000:,.1f} ms after the first time"
+        if n > 1:
+            why = f"{cause} was applied {n} times, {apart / 1000:,.1f} ms apart, with the same outcome"
             tally.violation(ONCE, Place(service, stream, version, id), why)
 
 

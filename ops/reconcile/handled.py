@@ -173,12 +173,18 @@ def _same(
 
 
 def _in_order(dossier: Dossier, tally: Tally) -> None:
-    """In each consumer, what was caused by messages of one topic was written in the order of their positions."""
+    """In each consumer, messages of one topic were handled in the order of their positions.
+
+    The first that a message caused counts: more may come of it later, by timers and answers to calls.
+    """
     causes = {entry.id: entry for entry in dossier.entries() if entry.row.position is not None}
+    seen: set[tuple[str, str]] = set()
     by_consumer: dict[tuple[str, str], list[tuple[int, int, Entry]]] = defaultdict(list)
-    for entry in dossier.entries():
+    for entry in sorted(dossier.entries(), key=lambda x: x.row.id):
         cause = causes.get(entry.meta.causation)
-        if cause is not None and cause.service != entry.service:
+        first = (entry.service, entry.meta.causation) not in seen
+        if cause is not None and cause.service != entry.service and first:
+            seen.add((entry.service, entry.meta.causation))
             assert cause.row.position is not None
             assert cause.row.topic is not None
             at = (entry.row.id, cause.row.position, entry)

@@ -1,6 +1,7 @@
 """A service's database, read in one repeatable-read transaction by server-side cursors: memory stays flat."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,15 @@ class Database:
         """End the transaction and the connection."""
         self._c.close()
 
+    @contextmanager
+    def closed_on_error(self) -> Iterator[None]:
+        """Close the connection when the block fails."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
     def begin(self) -> None:
         """Take a new snapshot; everything read from now on is as it is at this moment."""
         self._c.execute("rollback")
@@ -66,10 +76,15 @@ class Database:
     def each(self, query: str) -> Iterator[tuple[Any, ...]]:
         """A large result, row by row."""
         name = f"reconcile_{next(_names)}"
-        with self._c.cursor(name=name, binary=True) as cursor:
-            cursor.itersize = ROWS_FETCHED
-            cursor.execute(query)
-            yield from cursor
+        try:
+            with self._c.cursor(name=name, binary=True) as cursor:
+                cursor.itersize = ROWS_FETCHED
+                cursor.execute(query)
+                yield from cursor
+        except psycopg.Error as error:
+            raise CannotRead(
+                f"reading the database of {self.service} broke off: {error}"
+            ) from error
 
     def search(self, schema: str) -> None:
         """Look for tables in a schema first, from the next snapshot on."""
@@ -82,7 +97,8 @@ class PostgresLog:
     def __init__(self, service: str, dsn: str) -> None:
         self.service = service
         self.database = Database(service, dsn)
-        self.cut = self.take()
+        with self.database.closed_on_error():
+            self.cut = self.take()
 
     def take(self) -> Cut:
         """Start a new snapshot and say where the service stands in it."""
@@ -124,12 +140,15 @@ class PostgresViews:
 
     def __init__(self, dsn: str) -> None:
         self.database = Database("views", dsn)
-        self.database.begin()
-        live = self.database.all("select version from projections where state = 'live'")
-        if not live:
-            raise CannotRead("no version of the views is live yet: start the views service once")
-        self.database.search(f"v{live[0][0]}")
-        self.cut = self.take()
+        with self.database.closed_on_error():
+            self.database.begin()
+            live = self.database.all("select version from projections where state = 'live'")
+            if not live:
+                raise CannotRead(
+                    "no version of the views is live yet: start the views service once"
+                )
+            self.database.search(f"v{live[0][0]}")
+            self.cut = self.take()
 
     def take(self) -> Cut:
         """Start a new snapshot and say where the views stand in it."""

@@ -8,7 +8,8 @@ from ops.reconcile.log import Entry
 from ops.reconcile.report import Place
 
 _SCHEMA = """
-create table ids (service text, row integer, id text, cause text, stem text, at integer, stream text, version integer);
+create table ids (service text, row integer, id text, cause text, stem text, at integer, stream text, version integer,
+                  said integer);
 create table asked (stem text, id text);
 create table facts (kind text, key text, item text, side integer, quantity integer,
                     service text, stream text, version integer, id text);
@@ -21,7 +22,7 @@ create table mails (id text primary key, recipients text, received integer, at i
 create table mails_claimed (id text primary key) without rowid;
 """
 _COLUMNS = {
-    "ids": 8,
+    "ids": 9,
     "asked": 2,
     "facts": 9,
     "told": 8,

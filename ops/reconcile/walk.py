@@ -1,6 +1,7 @@
 """One walk over all the logs, side by side in the order of their keys: an order's whole story is in hand at once."""
 
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
 from itertools import groupby
 
 import msgspec
@@ -193,9 +194,9 @@ class _Reader:
         row, cause = entry.row, entry.meta.causation
         stem = causes.stem_of_cause(cause)
         at = money.micros(row.at)
-        self._spool.add(
-            "ids", self._service, row.id, entry.id, cause, stem, at, row.stream, entry.number
-        )
+        values = (self._service, row.id, entry.id, cause, stem, at, row.stream, entry.number)
+        said = int.from_bytes(blake2b(row.data, digest_size=7).digest())
+        self._spool.add("ids", *values, said)
         if entry.message is not None and (asked := chain.stem_of(entry.message)):
             self._spool.add("asked", asked, entry.id)
 

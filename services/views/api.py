@@ -10,15 +10,16 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from services.views import schemas, versions
 from services.views.domain import view as views
 from services.views.domain.document import Document
+from services.views.domain.shown import OrderView, Summary
 from services.views.domain.timeline import Cause, Entry, causes
-from services.views.domain.view import OrderView, Summary
 from services.views.feed import Feeder
 from services.views.handlers import TABLE
 from services.views.reader import Filter, Place, Reader, Stock
 from shared.ledger.parking import key_bytes, redrive
 from shared.ledger.postgres import PostgresStore
-from shared.service import Identifier, Input, Principal, Problem, Role, Timestamp, require, router
+from shared.service import Identifier, Principal, Problem, Role, Timestamp, require, router
 from shared.service.conditional import etag
+from shared.service.operations import Redrive
 from shared.service.pagination import Cursor, Limit, decode_cursor, encode_cursor, link_header
 from shared.service.problems import FieldError
 
@@ -103,13 +104,6 @@ class Projections(msgspec.Struct, frozen=True):
     """All versions of the views, the newest last."""
 
     items: list[ProjectionView]
-
-
-class Redrive(Input):
-    """Which key of which topic to apply again; the key as text, as listed."""
-
-    topic: str
-    key: str
 
 
 def routes(database: PostgresStore, reader: Reader, feeder: Feeder) -> APIRouter:

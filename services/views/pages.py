@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from services.views.api import ORDER_READERS, STATUSES, find, own, page_of
 from services.views.domain import view as views
 from services.views.domain.amounts import shown
+from services.views.domain.shown import LineView
 from services.views.reader import Filter, Reader
 from services.views.shapes import shape
 from shared.service import Identifier, Keyring, Principal, Problem, ServiceApp, Timestamp, require
@@ -194,7 +195,7 @@ def _order_pages(r: APIRouter, reader: Reader) -> None:
         )
 
 
-def _unsent(line: views.LineView) -> int:
+def _unsent(line: LineView) -> int:
     q = line.quantities
     return q.open + q.reserved + q.backordered + q.picked
 

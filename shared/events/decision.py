@@ -13,7 +13,7 @@ import msgspec
 from shared.events.message import Command, Event
 
 
-class Context(msgspec.Struct, frozen=True, kw_only=True):
+class Context(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What surrounds one message: deciders have no clock and make no ids, so both arrive here.
 
     ``now`` is UTC; ``message_id`` is unique to the message and the same at every attempt.
@@ -25,7 +25,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     actor: str = ""
 
 
-class StartTimer(msgspec.Struct, frozen=True, kw_only=True):
+class StartTimer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Deliver ``message`` to this service at ``due_at``, unless cancelled or started anew under the same name."""
 
     name: str
@@ -33,14 +33,14 @@ class StartTimer(msgspec.Struct, frozen=True, kw_only=True):
     message: Command
 
 
-class CancelTimer(msgspec.Struct, frozen=True, kw_only=True):
+class CancelTimer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Forget the timer ``name`` of a stream; nothing happens if there is none."""
 
     subject: str
     name: str
 
 
-class Effect(msgspec.Struct, frozen=True, kw_only=True):
+class Effect(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A call to the outside, made after commit and until it is answered.
 
     ``id`` is the idempotency key that the outside sees; ``request`` a tagged struct that a performer knows.
@@ -51,7 +51,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     request: msgspec.Struct
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
+class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A business refusal: nothing happened, and this is why. Answered to a caller, counted for a topic."""
 
     code: str

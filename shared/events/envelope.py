@@ -16,7 +16,7 @@ Headers = list[tuple[str, bytes]]
 _FIXED: Headers = [("ce_specversion", b"1.0"), ("content-type", b"application/json")]
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is known of a message besides its payload.
 
     ``sequence`` and ``previous`` are None for messages from outside producers, which are deduplicated by business key.

@@ -9,8 +9,10 @@ from typing import ClassVar, Literal
 import msgspec
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
     """Base of everything that crosses a service boundary or enters a log.
+
+    Messages hold no cycles, so the collector need not look at them (``gc=False``).
 
     The tag, ``oms.<service>.<name>.v<version>``, is the CloudEvents type and stands in the payload as ``type``.
     """
@@ -64,14 +66,14 @@ class Command(Message, frozen=True, kw_only=True):
         return f"oms.{cls.service()}.commands"
 
 
-class Money(msgspec.Struct, frozen=True):
+class Money(msgspec.Struct, frozen=True, gc=False):
     """An amount in minor units (pence, cents) of an ISO 4217 currency."""
 
     amount: int
     currency: str
 
 
-class Address(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Address(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Where goods go. ``country`` is ISO 3166-1 alpha-2, or empty where the source does not say."""
 
     name: str = ""
@@ -83,7 +85,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     country: str = ""
 
 
-class Customer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Customer(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Who ordered; every part may be missing (a guest)."""
 
     customer_id: str = ""
@@ -92,7 +94,7 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     phone: str = ""
 
 
-class OrderLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OrderLine(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """One line of an order.
 
     ``unit_price`` and ``total`` are minor units. ``total`` is the truth; it differs from quantity x unit_price only
@@ -108,7 +110,7 @@ class OrderLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
 
 
-class Charge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Charge(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A part of the order's total that is not goods. ``amount`` is minor units and never negative; a discount
     subtracts."""
 
@@ -117,7 +119,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
 
 
-class LineQuantity(msgspec.Struct, frozen=True, kw_only=True):
+class LineQuantity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Some units of one order line."""
 
     line_id: str
@@ -125,7 +127,7 @@ class LineQuantity(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int
 
 
-class Allocation(msgspec.Struct, frozen=True, kw_only=True):
+class Allocation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Units of one order line promised from one stock location."""
 
     line_id: str
@@ -134,7 +136,7 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int
 
 
-class StockLine(msgspec.Struct, frozen=True, kw_only=True):
+class StockLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Units of a SKU at a location, as a movement states them (signed where the movement may lower stock)."""
 
     sku: str

@@ -46,7 +46,7 @@ def wanted(
     ``poison`` are not decided about, and need no streams: the database may refuse even their names."""
     want = Want()
     for unit in units:
-        want.checkpoints |= unit.expected.keys()
+        want.checkpoints.update(unit.expected)
         for task in unit.tasks:
             if suspects and task.record is not None and task.parked_id is None:
                 want.parked_keys |= suspects & {(task.record.topic, task.record.key)}
@@ -171,7 +171,7 @@ class Batch:
         self.writes.effects |= effects
         self._versions |= versions
         self._states |= states
-        self._touched |= versions.keys()
+        self._touched.update(versions)
 
     def _row(self, message: Message, stream: str, version: int, meta: bytes) -> LogRow:
         data = encode(message)
@@ -205,7 +205,7 @@ def _encode_meta(task: Task, context: Context, id: str = "") -> bytes:
     return encode(
         Meta(
             correlation=context.correlation_id,
-            causation=task.id,
+            causation=task.cause or task.id,
             actor=task.actor,
             trace=task.traceparent,
             id=id,

@@ -171,5 +171,6 @@ def _task(row: EffectRow, answer: Command) -> Task:
         id=f"effect:{row.id}",
         correlation_id=meta.correlation,
         traceparent=meta.trace,
+        cause=meta.causation,
         effect=row.id,
     )

@@ -30,6 +30,7 @@ def task_of(row: TimerRow, table: Table) -> Task:
         id=f"timer:{row.subject}:{row.name}:{row.due_at.isoformat()}",
         correlation_id=meta.correlation,
         traceparent=meta.trace,
+        cause=meta.causation,
         timer=TimerRef(row.subject, row.name, row.due_at),
     )
 

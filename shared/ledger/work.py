@@ -18,8 +18,10 @@ class Task:
     ``mark`` and ``record`` belong to a message from a topic: how far its handling advances the partition (``chained``
     when by a producer's position), and the record to park when it cannot be handled. ``message`` is None when the record
     needs no handling, or cannot be decoded (``error`` says why, and the record is parked). ``causation_id`` and ``time``
-    are those of the record's envelope. ``effect``, ``timer`` and ``parked_id`` are claimed: when they are gone, somebody
-    else has done this and nothing happens. ``idempotency`` is (scope, key, fingerprint).
+    are those of the record's envelope. ``cause`` is recorded as causation where it is not ``id`` itself: the answer of
+    an effect, or a timer, descends from the message that asked for it. ``effect``, ``timer`` and ``parked_id`` are
+    claimed: when they are gone, somebody else has done this and nothing happens. ``idempotency`` is (scope, key,
+    fingerprint).
     """
 
     message: Message | None
@@ -27,6 +29,7 @@ class Task:
     correlation_id: str = ""
     actor: str = ""
     traceparent: str = ""
+    cause: str = ""
     causation_id: str = ""
     time: datetime | None = None
     partition: Partition | None = None

@@ -40,7 +40,9 @@ _DROPPED = (httpx.ConnectError, httpx.ReadError, httpx.WriteError, httpx.RemoteP
 class HttpPayments:
     """`PaymentProvider` and `LedgerReader` on `base_url`; close it, or use it as a context manager.
 
-    A call takes at most `timeout_s` in all and then raises `ProviderUnavailable`. A connection that
+    A call takes at most `timeout_s` from when it has a connection and then raises
+    `ProviderUnavailable`; waiting for one of `connections_max` is not counted, or a crowd of calls
+    would time out before they were sent, and come back as a larger crowd. A connection that
     breaks (an idle one that the server closed, a restart) is tried once more at once, which is safe
     because of the idempotency key; waiting longer and more often is the caller's policy.
     """
@@ -56,6 +58,7 @@ class HttpPayments:
             raise ValueError("OMS_PAYMENTS_KEY must be printable ASCII characters, at least one")
         self._base_url = base_url
         self._timeout_s = timeout_s
+        self._free = asyncio.Semaphore(connections_max)
         self._http = httpx.AsyncClient(
             base_url=base_url,
             headers={"Authorization": f"Bearer {key}"},
@@ -129,7 +132,7 @@ class HttpPayments:
 
     async def _send(self, request: httpx.Request, what: str, answer: Decoder[T]) -> T:
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with self._free, asyncio.timeout(self._timeout_s):
                 try:
                     response = await self._http.send(request)
                 except _DROPPED:

@@ -1,5 +1,6 @@
 """What FastAPI's OpenAPI document lacks: problems, security and roles of each operation."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -66,7 +67,8 @@ def describe(document: dict[str, Any], infos: Iterable[RouteInfo]) -> dict[str, 
     """Complete FastAPI's `document` in place and return it."""
     guards: dict[str, dict[str, Guard | None]] = {}
     for info in infos:
-        by_method = guards.setdefault(info.path, {})
+        # FastAPI documents {sku:path} as {sku}.
+        by_method = guards.setdefault(re.sub(r":\w+\}", "}", info.path), {})
         by_method.update((method.lower(), info.guard) for method in info.methods)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Query
+from pydantic import Field
 
 from shared.events.envelope import rfc3339
 from shared.ledger.parking import key_bytes, redrive
@@ -23,14 +24,15 @@ if TYPE_CHECKING:
 Reader = Annotated[Principal, Depends(require(Role.SERVICE, Role.OPS, Role.AUDITOR))]
 Operator = Annotated[Principal, Depends(require(Role.OPS))]
 Limit = Annotated[int, Query(ge=1, le=1000)]
+At = Annotated[int, Query(ge=0, lt=2**63)]
 _STREAM = re.compile(r"^[\x20-\x7e]{1,200}$")
 
 
 class Redrive(Input):
     """Which key of which topic to apply again; the key as text, as listed."""
 
-    topic: str
-    key: str
+    topic: Annotated[str, Field(strict=True, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")]
+    key: Annotated[str, Field(strict=True, pattern=r"^[^\x00]*$")]
 
 
 class Retry(Input):
@@ -65,11 +67,11 @@ def _feed_routes(r: APIRouter, runtime: Runtime, source: str) -> None:
     @r.get("/feed")
     async def feed(
         who: Reader,
-        after: Annotated[int, Query(ge=0)] = 0,
-        upto: Annotated[int, Query(ge=0)] = 2**62,
+        after: At = 0,
+        upto: At = 2**62,
         limit: Limit = 500,
-        topic: str | None = None,
-        partition: int | None = None,
+        topic: Annotated[str, Query(max_length=249, pattern=r"^[A-Za-z0-9._-]+$")] | None = None,
+        partition: Annotated[int, Query(ge=0, lt=2**15)] | None = None,
     ) -> dict[str, Any]:
         """Published messages in order, from ``after`` (exclusive); of one partition when ``topic`` and ``partition``
         are given. What a consumer heals a gap from, and an integrator rewinds by."""
@@ -90,7 +92,9 @@ def _feed_routes(r: APIRouter, runtime: Runtime, source: str) -> None:
 
 def _stream_routes(r: APIRouter, runtime: Runtime) -> None:
     @r.get("/streams/{stream}")
-    async def stream(stream: str, who: Reader, after: int = 0) -> dict[str, Any]:
+    async def stream(
+        stream: str, who: Reader, after: Annotated[int, Query(ge=0, lt=2**31)] = 0
+    ) -> dict[str, Any]:
         """A stream's events in order, private ones included."""
         if not _STREAM.match(stream):
             raise Problem(404, "stream-unknown", "No such stream", detail="Not a stream id")

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from typing import Annotated
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 from fastapi import Query
@@ -68,14 +68,15 @@ def link_header(
     first: bool = True,
     parameters: dict[str, str | int] | None = None,
 ) -> str:
-    """The Link header's value for relations next, prev and first; `parameters` are the page's
+    """The Link header's value for relations next, prev and first; `path` is not yet escaped (an id in it may be any
+    text, a header may not); `parameters` are the page's
     other query parameters (filters, limit), kept in every link. Empty when there is no link."""
     kept = list((parameters or {}).items())
     links: list[str] = []
 
     def add(relation: str, extra: list[tuple[str, str | int]]) -> None:
         query = urlencode(kept + extra)
-        links.append(f'<{path}{"?" + query if query else ""}>; rel="{relation}"')
+        links.append(f'<{quote(path)}{"?" + query if query else ""}>; rel="{relation}"')
 
     if next_cursor is not None:
         add("next", [("cursor", next_cursor)])

@@ -21,6 +21,8 @@ STOP_SECONDS_MAX = 3
 #: timeout, or every attempt would itself leave a member behind that the next one waits for.
 JOIN_SECONDS_MAX = 60
 BATCH_BYTES_MAX = 1_000_000
+#: A topic that was deleted and made anew gives partitions again once clients look: by themselves only every 5 minutes.
+METADATA_MS_MAX = 10_000
 
 
 class KafkaProducer:
@@ -109,6 +111,7 @@ class KafkaConsumer:
             heartbeat_interval_ms=3_000,
             max_poll_interval_ms=300_000,
             fetch_max_wait_ms=100,
+            metadata_max_age_ms=METADATA_MS_MAX,
             max_partition_fetch_bytes=2 << 20,
         )
         self._listener = _Moved()

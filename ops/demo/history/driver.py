@@ -7,12 +7,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import Any
 
 import httpx
 
-from ops.cli.client import Running, problem
+from ops.cli.client import Running, patiently, problem
 from ops.cli.codes import CliError, Exit
 from ops.demo.history import translate
 from ops.demo.history.source import Source
@@ -93,7 +94,9 @@ class Driver:
                     ],
                 }
                 headers = {"Idempotency-Key": receipt.movement_id}
-                response = await http.post("/receipts", json=body, headers=headers, timeout=60)
+                response = await patiently(
+                    partial(http.post, "/receipts", json=body, headers=headers, timeout=60)
+                )
                 if response.is_error:
                     raise CliError(Exit.PROBLEM, f"opening stock: {problem(response)}")
 
@@ -249,7 +252,7 @@ class Driver:
                 await _in_turns(self.returns, lambda id: self._ask_return(returns, id))
 
     async def _ask_order(self, http: httpx.AsyncClient, order_id: str) -> bool:
-        response = await http.get(f"/orders/{order_id}")
+        response = await patiently(partial(http.get, f"/orders/{order_id}"))
         going = self.orders.get(order_id)
         if not response.is_success or going is None or going.new:
             return False
@@ -262,7 +265,7 @@ class Driver:
         return True
 
     async def _ask_return(self, http: httpx.AsyncClient, return_id: str) -> bool:
-        response = await http.get(f"/returns/{return_id}")
+        response = await patiently(partial(http.get, f"/returns/{return_id}"))
         going = self.returns.get(return_id)
         if not response.is_success or going is None or going.new:
             return False

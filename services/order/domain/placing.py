@@ -122,9 +122,11 @@ def _header_problems(command: PlaceOrder) -> list[Wrong]:
         found.append(Wrong("charges", f"at most {CHARGES_MAX}, got {len(command.charges)}"))
     for part in ("customer", "ship_to"):
         record = getattr(command, part)
-        for field in record.__struct_fields__:
-            if not _is_text(getattr(record, field)):
-                found.append(Wrong(f"{part}/{field}", _TEXT))
+        found += [
+            Wrong(f"{part}/{field}", _TEXT)
+            for field in record.__struct_fields__
+            if not _is_text(getattr(record, field))
+        ]
     if not _is_text(command.payment_method):
         found.append(Wrong("payment_method", _TEXT))
     at = command.placed_at
@@ -148,7 +150,7 @@ def _line_problems(line: OrderLine) -> list[Wrong]:
     if not 0 <= line.unit_price <= AMOUNT_MAX:
         found.append(Wrong("unit_price", f"{_AMOUNT}, got {line.unit_price}"))
     elif line.exact_unit_price is None and line.total != line.quantity * line.unit_price:
-        why = f"{line.quantity} x {line.unit_price} is not the total {line.total}"
+        why = f"{line.quantity} x {line.unit_price} is not {line.total}"
         found.append(Wrong("unit_price", why))
     elif not 0 <= line.total <= AMOUNT_MAX:
         found.append(Wrong("unit_price", f"times quantity {_AMOUNT}, got {line.total}"))
@@ -161,4 +163,4 @@ def _is_id(text: str) -> bool:
 
 def _is_text(text: str) -> bool:
     """Whether every database and topic takes it: no NUL and no other control character but line ends and tabs."""
-    return len(text) <= TEXT_MAX and not _CONTROL.search(text)
+    return len(text) <= TEXT_MAX and (text.isprintable() or not _CONTROL.search(text))

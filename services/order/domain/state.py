@@ -14,7 +14,7 @@ PackageStatus = Literal["packed", "refused", "captured", "shipped", "delivered"]
 FulfillmentStatus = Literal["open", "stopped"]
 
 
-class Line(msgspec.Struct, frozen=True, array_like=True):
+class Line(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One line: what its units cost and give back in all (minor units), and how many are where."""
 
     sku: str
@@ -27,7 +27,7 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
     returned: int = 0
 
 
-class Payment(msgspec.Struct, frozen=True, array_like=True):
+class Payment(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """The order's payment at the provider, in minor units."""
 
     payment_id: str
@@ -38,7 +38,7 @@ class Payment(msgspec.Struct, frozen=True, array_like=True):
     voided: bool = False
 
 
-class Package(msgspec.Struct, frozen=True, array_like=True):
+class Package(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A packed package; ``attempts`` counts the captures that were asked for."""
 
     fulfillment_id: str
@@ -48,7 +48,7 @@ class Package(msgspec.Struct, frozen=True, array_like=True):
     attempts: int = 1
 
 
-class Order(msgspec.Struct, frozen=True, array_like=True):
+class Order(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One order. ``cancelling`` is the reason while a cancellation is under way; ``rejection`` the reason of one."""
 
     status: Status = "new"

@@ -11,8 +11,9 @@ from shared.events import LineQuantity
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-class Part(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """Base of everything in a stored document: compact, and changed only by making a new one."""
+class Part(msgspec.Struct, frozen=True, array_like=True, kw_only=True, gc=False):
+    """Base of everything in a stored document: compact, and changed only by making a new one. No
+    cycle can form in it, so the garbage collector need not look."""
 
 
 class Units(Part, frozen=True, array_like=True, kw_only=True):

@@ -17,7 +17,9 @@ import httpx
 import psycopg
 
 from ops.stack import Stack, create_database, drop_database
+from services.views import versions
 from shared.ledger.migrate import migrate
+from shared.ledger.postgres import PostgresStore
 from shared.service import Role, Service, Settings
 from shared.service.security import KeyEntry, hash_key, write_keys_file
 from shared.service.tasks import Handle
@@ -62,9 +64,15 @@ async def composed(stack: Stack, name: str, folder: Path) -> AsyncIterator[Compo
     keys = folder / "keys.json"
     write_keys_file(keys, [_entry(role, key) for role, key in KEYS.items()])
     settings = _settings_of(main)(
-        database=dsn, kafka=stack.kafka, keys_file=keys, webhook_key="k" * 32
+        database=dsn,
+        kafka=stack.kafka,
+        keys_file=keys,
+        payments="inprocess",
+        webhook_key="k" * 32,
     )
     try:
+        if name == "views":
+            await _first_version(dsn)
         async with main.service(settings) as service, _writing(service):
             app = service.app
             app.seal()
@@ -75,12 +83,27 @@ async def composed(stack: Stack, name: str, folder: Path) -> AsyncIterator[Compo
         await asyncio.to_thread(drop_database, stack.postgres, database)
 
 
+def starting(answer: httpx.Response) -> bool:
+    """Whether the views say that nothing is fed yet: their feeder is not run here."""
+    return answer.status_code == 503 and "urn:oms:problem:starting" in answer.text
+
+
+async def _first_version(dsn: str) -> None:
+    """What the views' feeder does at its first start; it is not run here."""
+    store = PostgresStore(dsn)
+    await store.open()
+    try:
+        await versions.create(store, 1)
+    finally:
+        await store.close()
+
+
 def _entry(role: Role, key: str) -> KeyEntry:
     channel = "web" if role is Role.CHANNEL else None
     return KeyEntry(f"{role}-1", hash_key(key), role, channel)
 
 
-def _settings_of(main: Any) -> type[Settings]:
+def _settings_of(main: Any) -> Any:
     [found] = [
         value
         for value in vars(main).values()

@@ -38,7 +38,6 @@ TEXTS = (
     "[]",
     "{}",
     DEEP,
-    LONG,
 )
 NUMBERS = (
     "NaN", "Infinity", "-Infinity", "1e309", "-1e309", "0.1", "2.0", "1e2", str(2**63), str(2**64), str(-(2**63)),
@@ -134,6 +133,8 @@ def _wrong(schema: Schema, components: Schema) -> Iterator[str]:
     match inner.get("type", "string"):
         case "string":
             yield from TEXTS
+            if "maxLength" in inner:
+                yield LONG
             if inner.get("minLength"):
                 yield '""'
         case "integer" | "number":

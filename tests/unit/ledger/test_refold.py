@@ -86,7 +86,7 @@ async def test_streams_that_grow_meanwhile_are_not_accused() -> None:
     writer = Writer(TABLE, store, partitions=PARTITIONS)
 
     async def grow() -> None:
-        for _ in range(200):
+        for _ in range(30):
             await writer.submit(Unit([task(WORDS, f"n{n}", 1) for n in range(5)]))
 
     async with going(writer.run()):

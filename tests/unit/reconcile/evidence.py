@@ -13,8 +13,8 @@ from ops.reconcile.mail import Mail
 from ops.reconcile.money import LedgerEntry, micros
 from services.views.domain import document as documents
 from shared.events import SERVICES, encode
-from shared.ledger.store import LogRow, Meta
 from shared.ledger.memory_tables import Tables
+from shared.ledger.store import LogRow, Meta
 from tests.unit.reconcile.world import World
 
 #: Makes another message of a decoded one: fields of its JSON.

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from services.notifications.domain.messages import RegisterEndpoint
 from shared.events import Charge
 from shared.events import order as o
 from tests.unit.reconcile.world import Shop, World, line, units
@@ -14,6 +15,10 @@ async def play(world: World) -> dict[str, str]:
         await shop.stock(sku, "EAST", east)
         if west:
             await shop.stock(sku, "WEST", west)
+    hook = RegisterEndpoint(
+        endpoint_id="erp", url="https://erp.example.com/hooks", types=(o.OrderShipped.tag(),)
+    )
+    await world.tell("notifications", hook)
     ids: dict[str, str] = {}
     charges = (
         Charge(kind="shipping", amount=499),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -29,7 +30,7 @@ class Case(NamedTuple):
 CASES: list[Case] = []
 
 
-def case(invariant: int, service: str, where: str, why: str) -> Any:
+def case(invariant: int, service: str, where: str, why: str) -> Callable[[Tamper], Tamper]:
     def add(tamper: Tamper) -> Tamper:
         CASES.append(Case(tamper.__name__, tamper, (invariant, service, where, why)))
         return tamper
@@ -460,7 +461,7 @@ def a_checkpoint_ahead_of_its_producer(e: Evidence, ids: Ids) -> None:
     e["order"].cut.marks["oms.inventory.events", 0] = 10**6
 
 
-@case(9, "order", "order-", "was applied again 40.0 ms after")
+@case(9, "order", "order-", "was applied 2 times, 40.0 ms apart")
 def a_message_applied_twice(e: Evidence, ids: Ids) -> None:
     log = e["order"]
     row = log.find("oms.order.delivered.v1", order_id=ids["plain"])
@@ -501,6 +502,14 @@ def handled_out_of_order(e: Evidence, ids: Ids) -> None:
     arrived = log.find("oms.order.delivered.v1", order_id=ids["plain"])
     log.change(left, id=10**6)
     assert arrived.id < 10**6
+
+
+@case(9, "notifications", "endpoints-all", "2 events ask for calls")
+def a_webhook_queued_twice(e: Evidence, ids: Ids) -> None:
+    log = e["notifications"]
+    row = log.find("oms.notifications.webhook_queued.v1")
+    last = max(r.version or 0 for r in log.messages if r.stream == row.stream)
+    log.add(row, version=last + 1)
 
 
 @case(9, "notifications", "correspondence-", "was asked for before")

@@ -13,7 +13,12 @@ from typing import Any
 import msgspec
 
 from ops.reconcile.tables import table_of
-from services.notifications.domain.messages import MailTaken, SendEmail
+from services.notifications.domain.messages import (
+    CallWebhook,
+    MailTaken,
+    SendEmail,
+    WebhookAnswered,
+)
 from services.order.effects import performers as payment_performers
 from services.views.batch import Batch as ViewBatch
 from services.views.domain.document import Document
@@ -65,7 +70,7 @@ class World:
                 table_of(name),
                 store,
                 partitions=PARTITIONS,
-                clock=self._tick,  # type: ignore[arg-type]
+                clock=self._tick,
             )
             for name, store in self.stores.items()
         }
@@ -79,11 +84,16 @@ class World:
             str(t.__struct_config__.tag): perform
             for t, perform in payment_performers(self.payments).items()
         }
-        self._decoders = {
-            str(t.__struct_config__.tag): msgspec.json.Decoder(t)
-            for t in (*payment_performers(self.payments), SendEmail)
+        requests: tuple[type[msgspec.Struct], ...] = (
+            *payment_performers(self.payments),
+            SendEmail,
+            CallWebhook,
+        )
+        self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
+            str(t.__struct_config__.tag): msgspec.json.Decoder(t) for t in requests
         }
         self._performers[str(SendEmail.__struct_config__.tag)] = self._mail
+        self._performers[str(CallWebhook.__struct_config__.tag)] = self._webhook
         self._sent = 0
         #: Called after each step of the way, when much is still under way.
         self.watch: Callable[[], Awaitable[None]] | None = None
@@ -98,6 +108,9 @@ class World:
         return MailTaken(
             order_id=mail.order_id, notification_id=mail.notification_id, message_id=f"<{id}>"
         )
+
+    async def _webhook(self, call: CallWebhook, _: str) -> Command:
+        return WebhookAnswered(webhook_id=call.webhook_id, endpoint_id=call.endpoint_id, status=204)
 
     async def tell(self, service: str, command: Command) -> Outcome:
         """A request from a person or a machine outside, over HTTP; then everything that follows from it."""
@@ -280,7 +293,7 @@ class Shop:
         """Pick, pack, ship and deliver one fulfillment, in some parcels; leave the last ``short`` units out."""
         id = f"{order_id}.f{n}"
         [opened] = self.events("fulfillment", f"fulfillment-{id}", f.FulfillmentOpened)
-        ids = {"fulfillment_id": id, "order_id": order_id}
+        ids: dict[str, Any] = {"fulfillment_id": id, "order_id": order_id}
         wanted = [(x.line_id, x.sku, x.quantity) for x in opened.lines]
         if short:
             line_id, sku, quantity = wanted[-1]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from services.views.domain import axes
 from services.views.domain import document as documents
 from services.views.domain.document import FOLDS, Document
-from services.views.domain.view import OrderView, view
+from services.views.domain.shown import OrderView
+from services.views.domain.view import view
 from services.views.handlers import PROJECTED, TABLE
 from shared.events import EVENTS, LineQuantity
 from shared.events import order as o

@@ -1,0 +1,159 @@
+"""The commands of `oms` as processes on the real stack: what they answer, and that they leave nothing behind."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from socket import AF_INET, SOCK_STREAM, socket
+
+import pytest
+
+from ops.stack.ports import HOST
+from tests.integration.demo.command import Command, free_base, left_over, oms
+
+RETAIL = """\
+InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
+536365,85123A,WHITE HANGING HEART T-LIGHT HOLDER,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom
+536365,71053,WHITE METAL LANTERN,6,2010-12-01 08:26:00,3.39,17850.0,United Kingdom
+536365,POST,POSTAGE,1,2010-12-01 08:26:00,18.00,17850.0,United Kingdom
+536366,22633,HAND WARMER UNION JACK,6,2010-12-01 08:28:00,0.001,,EIRE
+536367,22633,HAND WARMER UNION JACK,2,2010-12-01 09:00:00,1.85,13047.0,United Kingdom
+536368,22633,damaged,-3,2010-12-01 09:30:00,0.0,,United Kingdom
+C536369,22633,HAND WARMER UNION JACK,-2,2010-12-01 10:00:00,1.85,13047.0,United Kingdom
+C536370,71053,WHITE METAL LANTERN,-1,2010-12-03 10:00:00,3.39,17850.0,United Kingdom
+"""
+
+
+@pytest.mark.slow
+def test_a_demo_ends_by_itself_with_every_order_where_it_should_be(tmp_path: Path) -> None:
+    data, base = tmp_path / "data", free_base()
+
+    told = oms(
+        "demo", "--exit", "--orders", "60", "--rate", "100", "--json",
+        "--data", str(data), "--port-base", str(base),
+    )  # fmt: skip
+
+    assert told.returncode == 0, told.stderr
+    last = re.search(r"^orders=60 completed=(\d+) cancelled=(\d+) refused=(\d+) returned=(\d+) "
+                     r"unfinished=0 violations=0$", told.stderr, re.MULTILINE)  # fmt: skip
+    assert last is not None, told.stderr
+    assert sum(map(int, last.groups())) == 60
+    assert all(int(n) > 0 for n in last.groups())
+    answer = json.loads(told.stdout)
+    assert answer["unfinished"] == []
+    assert answer["reconcile"]["clean"]
+    assert not answer["reconcile"]["not_checked"]
+    assert answer["mails"] > 60
+    for sums in answer["stock"].values():
+        assert sums["reserved"] == sums["allocated"] == 0
+    assert left_over(data, base) == []
+    reports = list((data / "inbox" / "marketplace" / "done").glob("*.report.json"))
+    assert reports
+    assert all(json.loads(x.read_text())["rejected"] == [] for x in reports)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["Starting Kafka", r"views +ready", r"placed [1-9]"])
+def test_ctrl_c_leaves_no_process_at_any_moment(tmp_path: Path, moment: str) -> None:
+    data, base = tmp_path / "data", free_base()
+    demo = Command("demo", "--orders", "1000", "--data", str(data), "--port-base", str(base))
+    demo.until(moment)
+
+    demo.interrupt()
+
+    assert demo.wait() == 130, demo.text
+    assert left_over(data, base) == []
+    assert "Traceback" not in demo.text
+    assert oms("status", "--data", str(data)).returncode == 69
+
+
+def test_a_port_in_use_is_named_with_what_to_do(tmp_path: Path) -> None:
+    base = free_base()
+    with socket(AF_INET, SOCK_STREAM) as taken:
+        taken.bind((HOST, base + 32))
+        taken.listen()
+
+        told = oms("demo", "--data", str(tmp_path / "data"), "--port-base", str(base))
+
+    assert told.returncode == 69
+    assert f"port {base + 32}" in told.stderr
+    assert left_over(tmp_path / "data", base) == []
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A detached system with a few imported orders."""
+    data = tmp_path_factory.mktemp("system") / "data"
+    base = free_base()
+    up = oms("up", "--detach", "--data", str(data), "--port-base", str(base))
+    assert up.returncode == 0, up.stderr
+    yield data
+    down = oms("down", "--data", str(data))
+    assert down.returncode == 0, down.stderr
+    assert left_over(data, base) == []
+    assert oms("down", "--data", str(data)).returncode == 3
+
+
+@pytest.fixture(scope="module")
+def imported(system: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The retail file, imported once."""
+    file = tmp_path_factory.mktemp("retail") / "retail.csv"
+    file.write_text(RETAIL)
+    first = oms("import", str(file), "--reconcile", "--json", "--data", str(system))
+    assert first.returncode == 0, first.stderr
+    answer = json.loads(first.stdout)
+    assert answer["counts"]["orders new"] == answer["counts"]["orders"] == 3
+    assert answer["counts"]["completed"] == 2
+    assert answer["counts"]["cancelled"] == 1  # 536367, taken back whole on its day
+    assert answer["counts"]["returns settled"] == 1
+    assert answer["counts"]["movements new"] == 1
+    assert answer["money"]["ordered"] == 6 * 255 + 6 * 339 + 1800 + 1 + 2 * 185
+    assert answer["money"]["refunded"] == 339
+    assert answer["reconcile"]["clean"], first.stderr
+    return file
+
+
+@pytest.mark.slow
+def test_importing_twice_adds_nothing(system: Path, imported: Path) -> None:
+    again = oms("import", str(imported), "--json", "--data", str(system))
+
+    assert again.returncode == 3, again.stderr
+    counts = json.loads(again.stdout)["counts"]
+    assert counts["orders known"] == counts["orders"] == 3
+    assert counts["returns known"] == 1
+    assert "orders new" not in counts
+    assert "returns new" not in counts
+    assert "movements new" not in counts
+
+
+@pytest.mark.slow
+def test_a_running_system_can_be_looked_at(system: Path, imported: Path) -> None:
+    status = oms("status", "--json", "--data", str(system))
+    assert status.returncode == 0
+    names = {p["name"]: p["state"] for p in json.loads(status.stdout)["processes"]}
+    assert names["order"] == names["views"] == "ready"
+
+    shown = oms("order", "show", "online-retail/536365", "--json", "--data", str(system))
+    assert shown.returncode == 0, shown.stderr
+    order = json.loads(shown.stdout)
+    assert order["status"]["order"] == "completed"
+    assert order["placed_at"].startswith("2010-12-01T08:26")
+    assert oms("order", "show", "536365", "--data", str(system)).returncode == 0
+
+    why = oms("why", order["id"], "--data", str(system))
+    assert why.returncode == 0
+    assert "inventory" in why.stdout
+    assert "fulfillment" in why.stdout
+
+    parked = oms("parked", "list", "--data", str(system))
+    assert (parked.returncode, parked.stdout.strip()) == (3, "Nothing is parked.")
+    assert oms("parked", "redrive", "order", "--data", str(system)).returncode == 3
+
+    nobody = oms("order", "show", "no-such-number", "--data", str(system))
+    assert nobody.returncode == 1
+    assert "no-such-number" in nobody.stderr
+
+    twice = oms("up", "--detach", "--data", str(system))
+    assert twice.returncode == 3

@@ -1,0 +1,50 @@
+"""One world for this folder: its broker and its database are stopped and frozen, so it shares them with nobody."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from ops import stack as local_stack
+from ops.system import Layout
+from ops.system.keys import ensure_keys
+from tests.integration.order.world import TOPICS, Client, World
+from tests.portrange import free_base
+
+SERVICES = ("order", "inventory")
+
+
+@pytest.fixture(scope="package")
+def own_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    data = tmp_path_factory.mktemp("order")
+    layout = Layout(
+        data,
+        port_base=free_base(),
+        services=SERVICES,
+        payments=False,
+        mail=False,
+        extra={"order": {"OMS_PAYMENTS": "inprocess"}},
+    )
+    with local_stack.start(data, ports=local_stack.Ports.free()) as running:
+        world = World(running, layout, ensure_keys(data, SERVICES))
+        try:
+            yield world
+        finally:
+            world.close()
+
+
+@pytest.fixture
+async def world(own_world: World) -> World:
+    """The order service answers requests, and knows the SKU A."""
+    await local_stack.create_topics(own_world.stack.kafka, TOPICS)
+    if not own_world.running():
+        await own_world.start()
+    own_world.knows("A")
+    return own_world
+
+
+@pytest.fixture
+async def client(world: World) -> AsyncIterator[Client]:
+    async with world.client() as client:
+        yield client

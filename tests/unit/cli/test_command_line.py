@@ -1,0 +1,124 @@
+"""What the command line answers without a running system: statuses, words, JSON."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from ops.cli.app import app
+from ops.cli.client import problem
+from ops.cli.hosting import layout_of, ports_of
+from ops.cli.orders import amount
+
+oms = CliRunner()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["status"], 69),
+        (["down"], 3),
+        (["parked", "list"], 69),
+        (["parked", "redrive", "order"], 69),
+        (["order", "show", "x"], 69),
+        (["why", "x"], 69),
+    ],
+)
+def test_without_a_system_the_status_says_so(
+    tmp_path: Path, arguments: list[str], status: int
+) -> None:
+    told = oms.invoke(app, [*arguments, "--data", str(tmp_path)])
+    assert told.exit_code == status
+    assert str(tmp_path) in told.output.replace("\n", "")
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["down"], ["why", "x"]])
+def test_json_is_one_document_also_when_there_is_nothing(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    told = oms.invoke(app, [*arguments, "--json", "--data", str(tmp_path)])
+    assert isinstance(json.loads(told.stdout), dict)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["no-such-command"],
+        ["demo", "--orders", "0"],
+        ["demo", "--rate", "nan"],
+        ["demo", "--port-base", "80"],
+        ["demo", "--file", "/no/such/file"],
+        ["import", "/no/such/file"],
+        ["order", "show"],
+    ],
+)
+def test_wrong_usage_is_status_2(tmp_path: Path, arguments: list[str]) -> None:
+    data = ["--data", str(tmp_path)] if arguments[0] in ("demo", "import") else []
+    assert oms.invoke(app, [*arguments, *data]).exit_code == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_names_every_command_and_the_statuses() -> None:
+    told = oms.invoke(app, ["--help"], env={"COLUMNS": "200"}).output
+    for name in (
+        "up",
+        "down",
+        "status",
+        "demo",
+        "import",
+        "order",
+        "why",
+        "reconcile",
+        "parked",
+        "bench",
+    ):
+        assert name in told
+    assert "69 not running" in told
+
+
+def test_ports_follow_the_base_unless_the_environment_names_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("OMS_KAFKA_PORT", "OMS_KAFKA_CONTROLLER_PORT", "OMS_POSTGRES_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    assert ports_of(8100).postgres == 8132
+    assert (ports_of(9000).kafka, ports_of(9000).kafka_controller) == (9092, 9093)
+    monkeypatch.setenv("OMS_KAFKA_PORT", "7000")
+    assert (ports_of(9000).kafka, ports_of(9000).postgres) == (7000, 9032)
+
+
+def test_one_location_is_automatic(tmp_path: Path) -> None:
+    layout = layout_of(tmp_path, 9000)
+    assert json.loads(layout.extra["fulfillment"]["OMS_AUTOMATIC_LOCATIONS"]) == ["AUTO"]
+    assert layout.url("order") == "http://127.0.0.1:9001"
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "text"),
+    [
+        (123456, "GBP", "1,234.56 GBP"),
+        (5, "EUR", "0.05 EUR"),
+        (-1999, "GBP", "-19.99 GBP"),
+        (1500, "JPY", "1,500 JPY"),
+        (1500, "KWD", "1.500 KWD"),
+    ],
+)
+def test_amounts_are_written_with_their_currency_s_digits(
+    minor: int, currency: str, text: str
+) -> None:
+    assert amount(minor, currency) == text
+
+
+@pytest.fixture
+def answer() -> Callable[..., httpx.Response]:
+    return lambda **body: httpx.Response(422, json=body)
+
+
+def test_a_problem_document_becomes_one_line(answer: Callable[..., httpx.Response]) -> None:
+    fields = [{"field": "/lines/0/sku", "message": "unknown", "code": "unknown_sku"}]
+    said = problem(answer(title="Unknown SKU", detail="Register it.", errors=fields))
+    assert said == "422 Unknown SKU; Register it.; /lines/0/sku: unknown"
+    assert problem(httpx.Response(502, text="<html>")) == "502 <html>"
