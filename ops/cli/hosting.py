@@ -155,6 +155,6 @@ class _Starting:
         """A process changed."""
         if change.state == state.READY:
             again = " again" if self._up else ""
-            self._out.note(f"  {change.name:<14} ready{again}")
+            self._out.note(f"  {change.name:<14}ready{again}")
         elif change.detail and not self._stopping:
-            self._out.note(f"  {change.name:<14} {change.detail}", style="yellow")
+            self._out.note(f"  {change.name:<14}{change.detail}", style="yellow")

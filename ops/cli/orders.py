@@ -183,7 +183,7 @@ def _grow(tree: Tree, cause: dict[str, Any]) -> None:
     label = Text()
     if cause["at"]:
         label.append(f"{cause['at'][11:23]}  ", style="dim")
-        label.append(f"{cause['service']:<14}", style="cyan")
+        label.append(f"{cause['service']:<14} ", style="cyan")
         label.append(cause["summary"])
     else:
         label.append(cause["summary"], style="italic")

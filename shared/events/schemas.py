@@ -15,9 +15,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def schema_of(message: type[Message]) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a type's payload."""
-    (schema,), components = msgspec.json.schema_components(
-        [message], ref_template="#/$defs/{name}"
-    )
+    (schema,), components = msgspec.json.schema_components([message], ref_template="#/$defs/{name}")
     own = components.pop(message.__name__)
     assert schema == {"$ref": f"#/$defs/{message.__name__}"}
     own["properties"]["type"] = {"const": message.tag()}

@@ -31,6 +31,11 @@ class TooLarge(ValueError):
     """A message is larger than the broker takes."""
 
 
+class Unreadable(Exception):
+    """A stream's snapshot, or an event that it must be folded from, cannot be decoded: whoever needs the stream fails,
+    and nobody else."""
+
+
 def partition_of(key: str, partitions: int) -> int:
     """The partition of a key; the relay publishes where the log says, so a key never moves by itself."""
     return crc32(key.encode()) % partitions
@@ -108,6 +113,8 @@ class Batch:
         state = self._states.get(stream)
         if state is None:
             state = self._states[stream] = self._table.category(stream).initial()
+        if isinstance(state, Unreadable):
+            raise state
         return state
 
     def _collect(

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import structlog
 
+from shared.events import BadPayload, UnknownType
 from shared.ledger import crashpoints
-from shared.ledger.batch import Batch, wanted
+from shared.ledger.batch import Batch, Unreadable, wanted
 from shared.ledger.store import (
     Conflict,
     EffectRow,
@@ -217,14 +219,22 @@ class Writer:
         states: dict[str, Any] = {}
         for stream, snapshot in found.streams.items():
             category = self._table.category(stream)
-            if snapshot.schema == category.schema:
-                states[stream] = self._table.decode_state(stream, snapshot.state)
-                continue
-            state = category.initial()
-            for tag, data in await tx.read_events(stream):
-                state = category.evolve(state, self._table.codec.decode(tag, data))
-            states[stream] = state
+            try:
+                if snapshot.schema == category.schema:
+                    states[stream] = self._table.decode_state(stream, snapshot.state)
+                else:
+                    states[stream] = await self._folded(tx, stream)
+            except (msgspec.MsgspecError, BadPayload, UnknownType) as error:
+                log.error("stream_unreadable", stream=stream, error=str(error))
+                states[stream] = Unreadable(f"{stream}: {error}")
         return states
+
+    async def _folded(self, tx: Transaction, stream: str) -> Any:
+        category = self._table.category(stream)
+        state = category.initial()
+        for tag, data in await tx.read_events(stream):
+            state = category.evolve(state, self._table.codec.decode(tag, data))
+        return state
 
 
 class _Settlement:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import httpx
@@ -159,12 +159,13 @@ class World:
             ends = await consumer.end_offsets(partitions)
             await consumer.seek_to_beginning(*partitions)
             out: dict[int, list[Record]] = {n: [] for n in range(PARTITIONS)}
-            while sum(map(len, out.values())) < sum(ends.values()):
-                for tp, some in (await consumer.getmany(timeout_ms=1000)).items():
-                    out[tp.partition] += [
-                        Record(tp.topic, tp.partition, r.offset, r.key, r.value, r.headers)
-                        for r in some
-                    ]
+            async with asyncio.timeout(20):
+                while any(await consumer.position(tp) < end for tp, end in ends.items()):
+                    for tp, some in (await consumer.getmany(timeout_ms=1000)).items():
+                        out[tp.partition] += [
+                            Record(tp.topic, tp.partition, r.offset, r.key, r.value, r.headers)
+                            for r in some
+                        ]
             return out
         finally:
             await consumer.stop()
@@ -194,7 +195,7 @@ class Client:
             base_url=world.url(), limits=limits, timeout=40, trust_env=False
         )
 
-    async def __aenter__(self) -> Client:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -278,3 +278,24 @@ async def test_an_error_with_characters_that_no_database_takes_can_be_parked() -
         await home.writer.submit(Unit([broken], {P: Mark(0, 0)}))
     [(row, _)] = home.store.tables.parked.values()
     assert row.error == "BadPayload: \\x00 and \\ud800"
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+async def test_a_stream_that_cannot_be_read_fails_only_those_who_need_it(schema: int) -> None:
+    home = Home()
+    async with going(home.writer.run()):
+        await home.writer.submit(Unit([task(WORDS, "a"), task(WORDS, "b")]))
+    tables = home.store.tables
+    tables.streams["tally-a"] = tables.streams["tally-a"]._replace(state=b"\xff")
+    id = tables.by_stream["tally-a"][1]
+    logged = tables.messages[id]
+    tables.messages[id] = logged._replace(row=logged.row._replace(data=b"{"))
+    again = Home(tables, schema=schema)
+    async with going(again.writer.run()):
+        await again.store.checkpoints([P])
+        [asked, good] = await again.writer.submit(Unit([task(WORDS, "a"), task(WORDS, "b")]))
+        [heard] = await again.writer.submit(Unit([record(0, "a")], {P: Mark(0, 0)}))
+    assert isinstance(asked, Exception)
+    assert isinstance(good, Outcome)
+    assert isinstance(heard, Outcome)
+    assert heard.parked

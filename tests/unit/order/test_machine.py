@@ -53,7 +53,7 @@ class OrderMachine(RuleBasedStateMachine):
             case i.CommitReservation():
                 self.inbox.append(replace(x.COMMITTED, reservation_id=item.reservation_id))
             case i.ReleaseReservation():
-                whole = item.reason not in ("short_pick",)
+                whole = item.reason != "short_pick"
                 answer = replace(x.RELEASED, reservation_id=item.reservation_id)
                 self.inbox.append(replace(answer, open_units=0 if whole else 1))
             case f.CreateFulfillment():

@@ -498,10 +498,7 @@ def the_order_understood_something_else(e: Evidence, ids: Ids) -> None:
 @case(9, "order", "order-", "was handled after position")
 def handled_out_of_order(e: Evidence, ids: Ids) -> None:
     log = e["order"]
-    left = log.find("oms.order.shipped.v1", order_id=ids["plain"])
-    arrived = log.find("oms.order.delivered.v1", order_id=ids["plain"])
-    log.change(left, id=10**6)
-    assert arrived.id < 10**6
+    log.change(log.find("oms.order.delivered.v1", order_id=ids["plain"]), id=0)
 
 
 @case(9, "notifications", "endpoints-all", "2 events ask for calls")

@@ -183,6 +183,7 @@ class World:
                 message=answer,
                 id=f"effect:{row.id}",
                 correlation_id=meta.correlation,
+                cause=meta.causation,
                 effect=row.id,
             )
             await self.writers[name].handle(task)
