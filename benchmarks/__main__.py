@@ -7,7 +7,6 @@ it measured; others stay in the file with the time and commit of their own run.
 
 import argparse
 import asyncio
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from rich.console import Console
 from benchmarks import machine, scenarios, table
 from benchmarks.figures import BY_NAME, SCENARIOS, Figure, merged, read, selected, write
 from benchmarks.scenarios import QUICK, Report, Size
-from benchmarks.testbed import BUILD, LOGS, BenchmarkFailed
+from benchmarks.testbed import BUILD, LOGS, BenchmarkFailed, cancel_on_signals
 from ops.stack import StackError
 from shared.ledger.store import Unavailable
 from shared.stream.port import BrokerLost
@@ -83,6 +82,7 @@ class Bench:
 
     async def run(self) -> None:
         """All scenarios that the wanted figures need, one after the other."""
+        cancel_on_signals()
         report = Report(self._tell, self._say)
         needed = {BY_NAME[name].scenario for name in self._wanted}
         for scenario in (s for s in SCENARIOS if s in needed):
@@ -128,7 +128,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     BUILD.mkdir(exist_ok=True)
     console = Console(stderr=True)
     bench = Bench(options.wanted, size, path, console)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         asyncio.run(bench.run())
     except (KeyboardInterrupt, asyncio.CancelledError):

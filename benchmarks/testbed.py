@@ -6,8 +6,10 @@ servers, warm as they are, that the services were measured on.
 
 import asyncio
 import shutil
+import signal
 import socket
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -17,6 +19,7 @@ import psutil
 import psycopg
 
 from ops import stack
+from ops.stack.state import lock_file
 from ops.stack.supervisor import Change, Supervisor
 from ops.system import SERVICES, Layout
 from ops.system.keys import Keys, ensure_keys
@@ -26,6 +29,8 @@ from shared.ledger.migrate import migrate
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
 LOGS = BUILD / "bench-logs"
+PREFIX = "bench-data-"
+SWEEP_AFTER_SECONDS = 600
 HOST = "127.0.0.1"
 PARTITIONS = 4
 WRITE_SIDE = ("order", "inventory", "fulfillment", "returns", "notifications")
@@ -95,6 +100,7 @@ class Bed:
                 yield Services(supervisor, failures)
             finally:
                 signalled.cancel()
+        cancel_on_signals()  # the supervisor had its own
 
     async def query(
         self, database: str, sql: str, args: dict[str, object] | None = None
@@ -142,7 +148,8 @@ async def open_bed(services: tuple[str, ...] = ALL) -> AsyncIterator[Bed]:
     Below ``build`` and not in the temporary directory, which may be kept in memory: there is no durability to wait for.
     """
     BUILD.mkdir(exist_ok=True)
-    data = Path(tempfile.mkdtemp(prefix="bench-", dir=BUILD))
+    _sweep()
+    data = Path(tempfile.mkdtemp(prefix=PREFIX, dir=BUILD))
     layout = Layout(
         data,
         port_base=free_base(),
@@ -170,6 +177,25 @@ async def open_bed(services: tuple[str, ...] = ALL) -> AsyncIterator[Bed]:
         raise
     finally:
         shutil.rmtree(data, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Remove what runs that were killed have left: data that no living stack holds the lock of, older than its start."""
+    for left in BUILD.glob(f"{PREFIX}*"):
+        if time.time() - left.stat().st_mtime > SWEEP_AFTER_SECONDS:
+            try:
+                lock_file(left, "stack").close()
+            except stack.StackError:
+                continue
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def cancel_on_signals() -> None:
+    """Let SIGINT and SIGTERM cancel the present task, so that it cleans up after itself."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 def _databases(local: stack.Stack, services: tuple[str, ...]) -> dict[str, str]:

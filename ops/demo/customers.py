@@ -11,8 +11,7 @@ import httpx
 from ops.cli.client import patiently, problem
 from ops.demo import stories
 from ops.demo.outside import OutsideProducer
-from ops.demo.plan import WEB, Planned
-from ops.demo.tracker import Tracker
+from ops.demo.plan import WEB, Plan, Planned
 from shared.events import Event, StockLine
 from shared.events import fulfillment as f
 from shared.events import inventory as i
@@ -31,7 +30,7 @@ Start = Callable[[Coroutine[Any, Any, None]], None]
 class Customers:
     """Reacts to events with cancellations, returns and receipts. ``start`` runs a coroutine beside the run."""
 
-    tracker: Tracker
+    plan: Plan
     producer: OutsideProducer
     orders: httpx.AsyncClient
     returns: httpx.AsyncClient
@@ -42,6 +41,10 @@ class Customers:
     _waiting: set[str] = field(default_factory=set)
     _locations: dict[str, str] = field(default_factory=dict)
     _supplied: set[str] = field(default_factory=set)
+    _receipts: dict[str, StockLine] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._receipts = self.plan.receipts()
 
     def hear(self, event: Event, planned: Planned) -> None:
         """React to an event of a planned order."""
@@ -55,7 +58,7 @@ class Customers:
                 self.start(self._cancel(planned, PATIENCE_S))
             case o.OrderBackordered() if story is stories.BACKORDER:
                 self._waiting.add(event.order_id)
-                self._supply()
+                self._supply(planned)
             case o.OrderShipped() if story in stories.RETURNING:
                 self._locations[event.order_id] = event.location
             case o.OrderCompleted() if story in stories.RETURNING:
@@ -87,13 +90,12 @@ class Customers:
         elif response.is_error:
             self.failures.append(f"cancel {command.external_id}: {problem(response)}")
 
-    def _supply(self) -> None:
+    def _supply(self, planned: Planned) -> None:
         """Once every order of a limited SKU waits for it, it arrives."""
-        receipts = self.tracker.plan.receipts()
-        for sku, ids in self.tracker.plan.awaited.items():
-            if sku not in self._supplied and self._waiting.issuperset(ids):
-                self._supplied.add(sku)
-                self.start(self._deliver(receipts[sku]))
+        sku = planned.command.lines[0].sku
+        if sku not in self._supplied and self._waiting.issuperset(self.plan.awaited[sku]):
+            self._supplied.add(sku)
+            self.start(self._deliver(self._receipts[sku]))
 
     async def _deliver(self, line: StockLine) -> None:
         await asyncio.sleep(SUPPLY_S)

@@ -12,7 +12,8 @@ import httpx
 import msgspec
 
 from ops.cli.client import Running, patiently, problem
-from ops.demo.filechannel import as_csv, as_jsonl, drop
+from ops.demo.filechannel import drop
+from ops.demo.orderfiles import as_csv, as_jsonl
 from ops.demo.outside import OutsideProducer
 from ops.demo.plan import MARKETPLACE, SHOP, WEB, Planned
 from shared.events.order import PlaceOrder

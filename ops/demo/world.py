@@ -153,7 +153,7 @@ async def world(running: Running, plan: Plan) -> AsyncIterator[World]:
             tracker=tracker,
             producer=producer,
             listener=listener,
-            customers=Customers(tracker, producer, orders, helpdesk, receiving, jobs.start),
+            customers=Customers(plan, producer, orders, helpdesk, receiving, jobs.start),
             shoppers=Shoppers(running, producer, inbox),
             files=FileChannel(inbox / MARKETPLACE, MARKETPLACE, send, producer.flush),
             warehouse=Warehouse(lambda id: p.planned if (p := tracker.orders.get(id)) else None),

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -22,7 +23,10 @@ class OrderSettings(Settings):
     service: str = "order"
     port: int = 8101
     payments: Literal["http", "inprocess"] = Field(
-        "http", description="inprocess keeps the provider's ledger in memory: benchmarks only"
+        "http", description="inprocess is the fake provider inside this process: benchmarks only"
+    )
+    payments_ledger: Path | None = Field(
+        None, description="File of the in-process provider's ledger; in memory when not set"
     )
     payments_url: str = Field("http://127.0.0.1:8110", description="Payment provider")
     payments_key: str = Field("", repr=False, description="API key at the payment provider")
@@ -45,7 +49,8 @@ async def service(settings: OrderSettings) -> AsyncIterator[Service]:
     policy = Policy(**{f: getattr(settings, f) for f in Policy.__struct_fields__})
     provider: InProcessPayments | HttpPayments
     if settings.payments == "inprocess":
-        provider = InProcessPayments.in_memory()
+        ledger = settings.payments_ledger
+        provider = InProcessPayments.on_file(ledger) if ledger else InProcessPayments.in_memory()
     else:
         provider = HttpPayments(settings.payments_url, settings.payments_key)
     try:

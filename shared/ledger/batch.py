@@ -183,10 +183,10 @@ class Batch:
     def _row(self, message: Message, stream: str, version: int, meta: bytes) -> LogRow:
         data = encode(message)
         topic = message.route()
-        if len(data) > MESSAGE_BYTES_MAX and topic is not None:
-            raise TooLarge(
-                f"{message.tag()} has {len(data)} bytes, at most {MESSAGE_BYTES_MAX} fit"
-            )
+        # What the headers are made of counts as well: an outsider may send a correlation of any length.
+        size = len(data) + len(meta)
+        if size > MESSAGE_BYTES_MAX and topic is not None:
+            raise TooLarge(f"{message.tag()} has {size} bytes, at most {MESSAGE_BYTES_MAX} fit")
         key = message.key
         partition = -1 if topic is None else partition_of(key, self._partitions)
         return LogRow(stream, version, message.tag(), topic or "", partition, key, meta, data)

@@ -34,8 +34,10 @@ SQL = {p.stem: p.read_text() for p in (Path(__file__).parent / "sql").glob("*.sq
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
-#: Errors that tell of what is in the batch. Text with a lone surrogate cannot even be sent.
+#: Errors that tell of what is in the batch. Text with a lone surrogate cannot even be sent; what an index or a row cannot
+#: hold is an OperationalError, but will never fit.
 _REFUSED = (
+    errors.ProgramLimitExceeded,
     psycopg.DataError,
     psycopg.IntegrityError,
     psycopg.ProgrammingError,

@@ -18,6 +18,7 @@ from shared.service.security import Principal
 
 KEY_LENGTH_MAX = 255
 RETRY_AFTER_S = 1
+ANSWERED_MAX = 4096
 _KEY = re.compile(rb"^[!#-\[\]-~]{1,%d}\Z" % KEY_LENGTH_MAX)
 
 
@@ -115,10 +116,15 @@ def in_flight() -> Problem:
 
 class InFlight:
     """Keys being processed by this process. It spares the database a lock wait for impatient
-    clients; across processes and crashes the ledger's unique key decides."""
+    clients; across processes and crashes the ledger's unique key decides.
+
+    Keys that were answered lately are let through side by side: were each repetition held to be in
+    flight, a crowd that repeats one request would get its answer one by one.
+    """
 
     def __init__(self) -> None:
         self._running: dict[tuple[str, str], bytes] = {}
+        self._answered: dict[tuple[str, str], None] = {}
 
     def __len__(self) -> int:
         return len(self._running)
@@ -127,6 +133,9 @@ class InFlight:
     def enter(self, request: IdempotencyKey) -> Iterator[None]:
         """Hold `request` while it is processed; raises Problem 409, or 422 for another body."""
         key = (request.scope, request.key)
+        if key in self._answered:
+            yield
+            return
         running = self._running.get(key)
         if running is not None:
             raise in_flight() if running == request.fingerprint else mismatch()
@@ -135,3 +144,6 @@ class InFlight:
             yield
         finally:
             del self._running[key]
+        self._answered[key] = None
+        if len(self._answered) > ANSWERED_MAX:
+            del self._answered[next(iter(self._answered))]

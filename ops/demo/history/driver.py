@@ -44,11 +44,11 @@ ENDED = {"completed": "completed", "cancelled": "cancelled", "rejected": "refuse
 @dataclass(slots=True)
 class Order:
     """An order under way. ``heard`` is when anything was last heard of it, or it was sent; ``new`` when this import
-    placed it; ``over`` when its service was seen to call it ended. ``credits`` wait for its end."""
+    placed it; ``over`` how it ended, if its service says that it did. ``credits`` wait for its end."""
 
     heard: float
     new: bool = False
-    over: bool = False
+    over: str = ""
     credits: list[Credit] = field(default_factory=list)
 
 
@@ -60,7 +60,7 @@ class Returning:
     heard: float
     asked: float = 0.0
     new: bool = False
-    over: bool = False
+    over: str = ""
 
 
 @dataclass
@@ -174,7 +174,7 @@ class Driver:
         for command in answers:
             await self.producer.send(command, actor="import")
         now = monotonic()
-        for going in self.returns.values():
+        for going in list(self.returns.values()):  # it changes while we send
             if not going.new and now - going.asked > SILENT_S / 2:
                 going.asked = now
                 await self.producer.send(translate.request(going.credit), actor="import")
@@ -252,29 +252,35 @@ class Driver:
                 await _in_turns(self.returns, lambda id: self._ask_return(returns, id))
 
     async def _ask_order(self, http: httpx.AsyncClient, order_id: str) -> bool:
+        going = self.orders.get(order_id)
+        if (
+            going is not None and going.over
+        ):  # it has, and not now: its events would have come meanwhile
+            self.moved = monotonic()
+            self._ended(order_id, going.over)
+            return True
         response = await patiently(partial(http.get, f"/orders/{order_id}"))
         going = self.orders.get(order_id)
         if not response.is_success or going is None or going.new:
             return False
-        how = ENDED.get(response.json()["status"])
-        if how is not None and going.over:
-            self._ended(order_id, how)
-        # Once is not enough: its events may be on their way to us.
-        going.heard, going.over = monotonic(), how is not None
-        self.moved = monotonic()
+        going.over = ENDED.get(response.json()["status"], "")
+        going.heard = self.moved = monotonic()
         return True
 
     async def _ask_return(self, http: httpx.AsyncClient, return_id: str) -> bool:
+        going = self.returns.get(return_id)
+        if going is not None and going.over:
+            self.moved = monotonic()
+            self._settled(return_id)
+            return True
         response = await patiently(partial(http.get, f"/returns/{return_id}"))
         going = self.returns.get(return_id)
         if not response.is_success or going is None or going.new:
             return False
         going.heard = self.moved = monotonic()
         match response.json()["status"]:
-            case "SETTLED" if going.over:
-                self._settled(return_id)
             case "SETTLED":
-                going.over = True
+                going.over = "settled"
             case "APPROVED" | "PARTIALLY_RECEIVED":  # an import that was interrupted
                 self._answers.append(translate.receipt(going.credit, self.location))
             case "RECEIVED":

@@ -129,8 +129,21 @@ def _move(
     for sku in dict.fromkeys(line.sku for line in m.lines):
         if not states[f"stock-{sku}"].registered:
             items.append(ItemRegistered(sku=sku, description=""))
-    items.extend(map(event, m.lines))
+    items.extend(map(event, _summed(m.lines)))
     return items
+
+
+def _summed(lines: Sequence[StockLine]) -> list[StockLine]:
+    """One line for each SKU and location: a return of twenty lines of a SKU restocks it once."""
+    quantities: dict[tuple[str, str], int] = {}
+    for line in lines:
+        place = (line.sku, line.location)
+        quantities[place] = quantities.get(place, 0) + line.quantity
+    return [
+        StockLine(sku=sku, location=location, quantity=quantity)
+        for (sku, location), quantity in quantities.items()
+        if quantity
+    ]
 
 
 def _check_name(name: str, what: str) -> str:

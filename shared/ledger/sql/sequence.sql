@@ -1,13 +1,14 @@
 -- Give the next dense positions to waiting messages, in id order, and chain each to the one before it on its topic and
 -- partition. Returns what is to be published, in order. Caller holds the head row.
+-- Messages themselves are joined last: what is sorted, numbered and kept in between stays narrow.
 with taken as (
     delete from outbox where id in (select id from outbox order by id limit %(limit)b) returning id
 ), numbered as (
-    select m.id, m.stream, m.version, m.type, m.topic, m.partition, m.key, m.at, m.meta, m.data,
-           (select position from head) + row_number() over (order by m.id) as position
-    from taken join messages m using (id)
+    select id, topic, partition,
+           (select position from head) + row_number() over (order by id) as position
+    from taken join messages using (id)
 ), chained as (
-    select n.*, coalesce(
+    select n.id, n.topic, n.partition, n.position, coalesce(
         lag(n.position) over (partition by n.topic, n.partition order by n.position), c.position, 0) as previous
     from numbered n left join chain c using (topic, partition)
 ), fed as (
@@ -19,4 +20,5 @@ with taken as (
 ), moved as (
     update head set position = (select max(position) from chained) where exists (select 1 from chained)
 )
-select position, previous, topic, partition, key, type, stream, version, at, meta, data from chained order by position
+select c.position, c.previous, c.topic, c.partition, m.key, m.type, m.stream, m.version, m.at, m.meta, m.data
+from chained c join messages m using (id) order by c.position

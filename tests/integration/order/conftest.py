@@ -37,7 +37,9 @@ def own_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.fixture
 async def world(own_world: World) -> World:
     """The order service answers requests, and knows the SKU A."""
-    await local_stack.create_topics(own_world.stack.kafka, TOPICS)
+    if not own_world.has_topics:
+        await local_stack.create_topics(own_world.stack.kafka, TOPICS)
+        own_world.has_topics = True
     if not own_world.running():
         await own_world.start()
     own_world.knows("A")

@@ -40,6 +40,7 @@ class World:
         self.stack = stack
         self.keys = keys
         self._layout = layout
+        self.has_topics = False
         self.dsns: dict[str, str] = {}
         self._running: dict[str, Child] = {}
         for name in layout.services:
@@ -113,10 +114,15 @@ class World:
     def rows(self, sql: str, *args: Any, service: str = "order") -> list[Any]:
         """Ask a service's database directly."""
         with psycopg.connect(self.dsns[service]) as c:
-            return c.execute(sql, args).fetchall()
+            return c.execute(sql, args or None).fetchall()
 
     def count(self, sql: str, *args: Any, service: str = "order") -> int:
         return int(self.rows(sql, *args, service=service)[0][0])
+
+    def all_published(self) -> bool:
+        """Whether the order service has nothing left to tell."""
+        sql = "select not exists (select from outbox) and published >= position from head"
+        return bool(self.rows(sql)[0][0])
 
     def knows(self, *skus: str) -> None:
         """Let the order service know SKUs as if inventory had told."""
@@ -152,15 +158,20 @@ class World:
     async def read(self, topic: str) -> dict[int, list[Record]]:
         """Everything on a topic, by partition."""
         partitions = [TopicPartition(topic, n) for n in range(PARTITIONS)]
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.stack.kafka, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.stack.kafka,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
         await consumer.start()
         try:
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
-            await consumer.seek_to_beginning(*partitions)
+            for tp in partitions:
+                consumer.seek(tp, 0)
             out: dict[int, list[Record]] = {n: [] for n in range(PARTITIONS)}
             async with asyncio.timeout(20):
-                while any(await consumer.position(tp) < end for tp, end in ends.items()):
+                while sum([await consumer.position(tp) for tp in partitions]) < sum(ends.values()):
                     for tp, some in (await consumer.getmany(timeout_ms=1000)).items():
                         out[tp.partition] += [
                             Record(tp.topic, tp.partition, r.offset, r.key, r.value, r.headers)

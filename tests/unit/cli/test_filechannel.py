@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.demo.filechannel import (
-    FileChannel,
+from ops.demo.filechannel import FileChannel, drop
+from ops.demo.orderfiles import (
     FileOrder,
     Problem,
     UnreadableFile,
     as_csv,
     as_jsonl,
-    drop,
     read_csv,
     read_jsonl,
 )

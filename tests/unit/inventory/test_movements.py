@@ -89,6 +89,12 @@ def test_a_restock_cites_its_return() -> None:
     )
 
 
+def test_lines_of_one_sku_and_location_are_one_movement_of_stock() -> None:
+    s = stocked(at("A", "east", 5)).when(restock("m1", at("A", "west", 2), at("A", "west", 3)))
+    restocked = [e for e in s.items if isinstance(e, StockRestocked)]
+    assert [(e.location, e.quantity) for e in restocked] == [("west", 5)]
+
+
 def test_an_adjustment_never_goes_below_what_is_promised() -> None:
     s = stocked(at("A", "east", 5)).when(reserve("o1.1", "A", 2)).when(reserve("o2.1", "A", 1))
     s.when(commit("o1.1", "A", 2))

@@ -136,5 +136,10 @@ def test_in_flight_guard() -> None:
     assert (again.value.status_code, other.value.status_code) == (409, 422)
     assert again.value.headers == {"Retry-After": "1"}
     assert len(guard) == 0
-    with guard.enter(same):
-        assert len(guard) == 1
+    with guard.enter(same), guard.enter(same):
+        assert len(guard) == 0, "it is answered: as many as ask get that answer from the ledger"
+    failing = IdempotencyKey("s", "k3", b"1")
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), guard.enter(failing):
+            assert len(guard) == 1, "what failed has no answer yet"
+            raise ZeroDivisionError
