@@ -44,9 +44,8 @@ async def list_parked(data: Path, out: Output) -> Exit:
 
 async def parked(running: Running) -> list[dict[str, Any]]:
     """Parked keys of all services, each with its service; calls to the outside stand under the topic ``effect``."""
-    return [
-        x for found in await asyncio.gather(*(_of(running, s) for s in SERVICES)) for x in found
-    ]
+    found = await asyncio.gather(*(_of(running, service) for service in SERVICES))
+    return [x for of_service in found for x in of_service]
 
 
 async def _of(running: Running, service: str) -> list[dict[str, Any]]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
+from collections.abc import AsyncIterator
 
 import httpx
 import msgspec
+import pytest
 
 from tests.integration.order.world import Shopper, World, holds, order
 
@@ -20,9 +22,17 @@ SHOPPERS = 32
 SECONDS_MAX = 60 + ATTEMPTS / 20
 
 
-async def test_exactly_as_many_are_granted_as_there_are(world: World) -> None:
+@pytest.fixture
+async def both(world: World) -> AsyncIterator[World]:
+    """Inventory runs only here: elsewhere it would answer for stock that the tests only speak of."""
     await world.ready()
     await world.ready("inventory")
+    yield world
+    assert await world.stop("inventory") == 0
+
+
+async def test_exactly_as_many_are_granted_as_there_are(both: World) -> None:
+    world = both
     async with httpx.AsyncClient(base_url=world.url("inventory"), trust_env=False) as http:
         headers = world.keys.bearer("inventory", "warehouse")
         for path, body in (
