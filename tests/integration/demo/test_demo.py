@@ -148,7 +148,7 @@ def test_a_running_system_can_be_looked_at(system: Path, imported: Path) -> None
     assert "fulfillment" in why.stdout
 
     parked = oms("parked", "list", "--data", str(system))
-    assert (parked.returncode, parked.stdout.strip()) == (3, "Nothing is parked.")
+    assert (parked.returncode, parked.stdout.strip()) == (3, "Nothing is parked."), parked.stderr
     assert oms("parked", "redrive", "order", "--data", str(system)).returncode == 3
 
     nobody = oms("order", "show", "no-such-number", "--data", str(system))
