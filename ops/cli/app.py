@@ -112,7 +112,7 @@ def demo(
     *,
     orders: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many to place.")] = 300,
     seed: Annotated[int, typer.Option(help="The same seed tells the same stories.")] = 1,
-    rate: Annotated[float, typer.Option(min=0.1, max=100_000, help="Orders a second.")] = 60.0,
+    rate: Annotated[float, typer.Option(min=0.1, max=100_000, help="Orders a second.")] = 40.0,
     file: Annotated[
         Path | None,
         typer.Option(help="A file, folder or archive of real orders instead of simulated ones."),

@@ -50,12 +50,10 @@ async def parked(running: Running) -> list[dict[str, Any]]:
 
 async def _of(running: Running, service: str) -> list[dict[str, Any]]:
     async with running.http(service, "ops") as http:
-        keys = [
-            {"service": service, **x} for x in (await get(http, "/parked", limit=1000))["items"]
-        ]
+        keys = [{"service": service, **x} for x in (await get(http, "/parked", limit=500))["items"]]
         if service == "views":
             return keys
-        effects = (await get(http, "/effects", limit=1000))["items"]
+        effects = (await get(http, "/effects", limit=500))["items"]
     calls = [
         {
             "service": service,

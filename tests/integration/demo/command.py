@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from socket import AF_INET, SOCK_STREAM, socket
 from time import monotonic
-from typing import Any
+from typing import Any, Self
 
 import psutil
 
@@ -87,9 +87,18 @@ class Command:
             self.process.kill()
             raise AssertionError(f"still running after {timeout_s} s:\n{self.text}") from None
         self._reader.join(10)
+        return status
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing behind, whatever the test found."""
+        self.process.kill()
+        self.process.wait()
+        self._reader.join(10)
         assert self.process.stdout is not None
         self.process.stdout.close()
-        return status
 
 
 def oms(*arguments: str, timeout_s: float = 150) -> subprocess.CompletedProcess[str]:

@@ -58,12 +58,12 @@ def test_a_demo_ends_by_itself_with_every_order_where_it_should_be(tmp_path: Pat
 @pytest.mark.parametrize("moment", ["Starting Kafka", r"views +ready", r"placed [1-9]"])
 def test_ctrl_c_leaves_no_process_at_any_moment(tmp_path: Path, moment: str) -> None:
     data, base = tmp_path / "data", free_base()
-    demo = Command("demo", "--orders", "1000", "--data", str(data), "--port-base", str(base))
-    demo.until(moment)
+    with Command("demo", "--orders", "1000", "--data", str(data), "--port-base", str(base)) as demo:
+        demo.until(moment)
 
-    demo.interrupt()
+        demo.interrupt()
 
-    assert demo.wait() == 130, demo.text
+        assert demo.wait() == 130, demo.text
     assert left_over(data, base) == []
     assert "Traceback" not in demo.text
     assert oms("status", "--data", str(data)).returncode == 69
