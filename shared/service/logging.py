@@ -19,7 +19,12 @@ _PRIVATE_NAMES = (
 )
 _PRIVATE = frozenset(_PRIVATE_NAMES.split())
 _DEPTH_MAX = 4
-_QUIET = {"uvicorn": "INFO", "uvicorn.access": "WARNING", "aiokafka": "WARNING"}
+_QUIET = {
+    "uvicorn": "INFO",
+    "uvicorn.access": "WARNING",
+    "aiokafka": "WARNING",
+    "httpx": "WARNING",
+}
 
 
 def mask_private(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
