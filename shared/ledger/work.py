@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from shared.events import Envelope, Event, Message, Refused
+from shared.events import Event, Message, Refused
 from shared.ledger.store import Answer, Mark, ParkedRow, Partition, Record, TimerRef
 
 
@@ -46,11 +46,10 @@ class Task:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class RecordTask(Task):
-    """A task from a topic: it always moves its partition on. ``envelope`` is None when it could not be read."""
+    """A task from a topic: it always moves its partition on."""
 
     partition: Partition
     mark: Mark
-    envelope: Envelope | None = None
 
 
 @dataclass(slots=True)

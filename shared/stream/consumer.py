@@ -249,7 +249,7 @@ class ConsumerRuntime:
         task = _skip(record, mark)
         previous = None
         try:
-            task.envelope = envelope = read_headers(record.headers)
+            envelope = read_headers(record.headers)
             task.id = envelope.id
             task.correlation_id = envelope.correlation_id
             task.actor = envelope.actor
