@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import structlog
 from psycopg import errors
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
@@ -29,6 +30,8 @@ from shared.ledger.store import (
     Want,
     Writes,
 )
+
+log = structlog.get_logger()
 
 SQL = {p.stem: p.read_text() for p in (Path(__file__).parent / "sql").glob("*.sql")}
 
@@ -366,13 +369,18 @@ class PostgresStore:
 
 
 async def _leave_clean(connection: Connection) -> None:
-    """Roll back what a failed or cancelled batch left open; a connection that cannot is dropped by the pool."""
-    if (
-        connection.closed
-        or connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
-    ):
+    """Roll back what a cancelled or fenced batch left open.
+
+    After an error inside a pipeline the client may take statements for prepared that the server skipped, so such a
+    connection is closed: the pool opens another.
+    """
+    status = psycopg.pq.TransactionStatus
+    if connection.closed or connection.pgconn.transaction_status == status.IDLE:
         return
     try:
-        await connection.execute("rollback")
-    except psycopg.Error:
-        await connection.close()
+        if connection.pgconn.transaction_status == status.INTRANS:
+            await connection.execute("rollback")
+            return
+    except psycopg.Error as error:
+        log.info("rollback_failed", error=str(error))
+    await connection.close()
