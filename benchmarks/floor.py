@@ -2,7 +2,7 @@
 
 After a journey its traffic is surveyed (`benchmarks.survey`): which rows of which size each service wrote for each type of
 record it read, in how many transactions. Then, on the same broker and database server, as many processes as there were
-services read the same records and write rows and records of the same number and size, in log, outbox, feed and topics, in
+services read the same records and write rows and records of the same number and size, in logs and topics, in
 transactions of the average size of the journey (`benchmarks.floor_process`). What the floor leaves out is what the domain
 needs: decoding, deciding, stream states and their locks, timers, effects, parking, the watermark and the chain. So the ratio
 of journey to floor says what share of the transport's speed is left when orders are really decided.
@@ -38,19 +38,17 @@ from shared.stream.port import Outgoing
 
 LOOK_SECONDS = 0.05
 
-# Ids are dense here, for nothing ever fails; the largest is found at once.
-_ROWS = "select coalesce(max(id), 0) from messages"
+_ROWS = "select position from head"
 _ENTRIES = "select count(*) from entries"
 
 
 class Floor(NamedTuple):
     """What the floor reached: orders a second until the order process had written everything, and until the read model
-    had, if any; transactions of logs and feeds, and CPU seconds, by process."""
+    had, if any; transactions of logs, and CPU seconds, by process."""
 
     orders_per_s: float
     with_entries_per_s: float | None
     transactions: dict[str, int]
-    feed_transactions: dict[str, int]
     cpu_s: dict[str, float]
 
 
@@ -79,9 +77,9 @@ async def measure(
         orders_s, entries_s = await _run(bed, traffic, producer, orders, len(warm_up))
         cpu_s = {name: s - spent[name] for name, s in cpu_seconds(pids).items()}
     after = await _transactions(bed, traffic)
-    logs, feeds = ({n: after[n][i] - before[n][i] for n in after} for i in (0, 1))
+    logs = {n: after[n] - before[n] for n in after}
     with_entries_per_s = len(orders) / entries_s if entries_s else None
-    return Floor(len(orders) / orders_s, with_entries_per_s, logs, feeds, cpu_s)
+    return Floor(len(orders) / orders_s, with_entries_per_s, logs, cpu_s)
 
 
 async def _start(bed: Bed, traffic: Traffic, spec: Path, running: AsyncExitStack) -> dict[str, int]:
@@ -166,13 +164,7 @@ async def _run(
     return orders_s, entries_s
 
 
-async def _transactions(bed: Bed, traffic: Traffic) -> dict[str, tuple[int, int]]:
-    """Transactions that wrote to each log, and to each feed, so far."""
-    out = {}
-    for part in traffic.parts:
-        found = [
-            await bed.number(f"floor_{part.service}", f"select count(distinct xmin::text) from {t}")  # noqa: S608
-            for t in ("messages", "feed")
-        ]
-        out[part.service] = (found[0], found[1])
-    return out
+async def _transactions(bed: Bed, traffic: Traffic) -> dict[str, int]:
+    """Transactions that wrote to each log so far."""
+    sql = "select count(distinct xmin::text) from messages"
+    return {p.service: await bed.number(f"floor_{p.service}", sql) for p in traffic.parts}

@@ -1,9 +1,9 @@
 """One process of the transport floor: ``python -m benchmarks.floor_process TRAFFIC SERVICE``.
 
 It reads records and, for each, appends the rows and publishes the records that the real service did on average, with the
-same sizes, in transactions like the real ones: log row, outbox row, checkpoint; then feed row and record. It looks at one
-byte of a record, decodes nothing, decides nothing and keeps no state. A poll that brings fewer records than the real
-service's transactions had on average waits for more for as long as the real one pauses; so do batches of the feed.
+same sizes, in transactions like the real ones: log rows and checkpoint; then records. It looks at one byte of a record,
+decodes nothing, decides nothing and keeps no state. A poll that brings fewer records than the real service's transactions
+had on average waits for more for as long as the real one pauses.
 
 OMS_KAFKA and OMS_DATABASE say where. Prints ``ready``, and ends when its standard input does: with its parent.
 """
@@ -27,8 +27,7 @@ from shared.ledger.store import Partition
 from shared.stream.consumer import BUSY_PAUSE_SECONDS
 from shared.stream.kafka import KafkaProducer
 from shared.stream.port import Outgoing
-from shared.stream.relay import BUSY_PAUSE_SECONDS as FEED_PAUSE_SECONDS
-from shared.stream.relay import BUSY_ROWS, CURSOR_EVERY, ROWS_MAX
+from shared.stream.relay import CURSOR_EVERY
 
 PREFIX = "floor."
 PARTITIONS = 4
@@ -36,14 +35,14 @@ RECORDS_MAX = 1000
 POLL_MS = 500
 
 TABLES = """
-create table messages (id bigint generated always as identity primary key, stream text not null, version integer,
+create table messages (position bigint primary key, stream text not null, version integer,
     type text not null, topic text, partition smallint, key text not null, at timestamptz not null default now(),
     meta bytea not null, data bytea not null);
 create unique index on messages (stream, version) where version is not null;
-create table outbox (id bigint primary key);
-create table feed (position bigint primary key, message_id bigint not null);
-create table head (position bigint not null, published bigint not null);
-insert into head values (0, 0);
+create table head (position bigint not null);
+insert into head values (0);
+create table relay (published bigint not null);
+insert into relay values (0);
 create table checkpoints (topic text, partition smallint, next_offset bigint not null, primary key (topic, partition));
 create table entries (key text not null, at timestamptz not null default now(), type text not null, meta bytea not null,
     data bytea not null);
@@ -51,29 +50,20 @@ create index on entries (key);
 """
 
 _APPEND = """
-with appended as (
-    insert into messages (stream, version, type, topic, partition, key, meta, data)
-    select stream, version, type, nullif(topic, ''), partition, key, meta, data
-    from unnest(%b::text[], %b::int4[], %b::text[], %b::text[], %b::int2[], %b::text[], %b::bytea[], %b::bytea[])
-      as m (stream, version, type, topic, partition, key, meta, data)
-    returning id, topic
+with taken as (
+    update head set position = position + cardinality(%(stream)b::text[])
+    returning position - cardinality(%(stream)b::text[]) as before
 )
-insert into outbox select id from appended where topic is not null"""
+insert into messages (position, stream, version, type, topic, partition, key, meta, data)
+select before + n, stream, version, type, nullif(topic, ''), partition, key, meta, data
+from taken, unnest(%(stream)b::text[], %(version)b::int4[], %(type)b::text[], %(topic)b::text[], %(partition)b::int2[],
+                   %(key)b::text[], %(meta)b::bytea[], %(data)b::bytea[])
+    with ordinality as m (stream, version, type, topic, partition, key, meta, data, n)
+returning position"""
 
 _CHECKPOINTS = """
 insert into checkpoints select * from unnest(%b::text[], %b::int2[], %b::int8[])
 on conflict (topic, partition) do update set next_offset = excluded.next_offset"""
-
-_SEQUENCE = """
-with taken as (
-    delete from outbox where id in (select id from outbox order by id limit %b) returning id
-), fed as (
-    insert into feed select (select position from head) + row_number() over (order by id), id from taken
-    returning position, message_id
-), moved as (
-    update head set position = (select max(position) from fed) where exists (select 1 from fed)
-)
-select m.topic, m.partition, m.key, m.data from fed join messages m on m.id = fed.message_id order by fed.position"""
 
 _ENTRIES = "copy entries (key, type, meta, data) from stdin (format binary)"
 
@@ -104,6 +94,7 @@ class Process:
         self._dsn = dsn
         self._kafka = kafka
         self._wake = asyncio.Event()
+        self._written: Rows = deque()
         self._shares = Shares()
         self._later: dict[int, Rows] = {}
         self._version = 0
@@ -174,6 +165,7 @@ class Process:
             if records:
                 await c.execute(_CHECKPOINTS, _marks(records))
             await c.execute("commit")
+        self._written.extend(rows)
         self._wake.set()
 
     def _react(self, record: Any, rows: Rows) -> None:
@@ -185,8 +177,9 @@ class Process:
             target = rows if phase == 0 else self._later.setdefault(phase - 1, deque())
             target.extend([(number, key, record.partition)] * count)
 
-    def _columns(self, rows: Iterable[tuple[int, str, int]]) -> list[list[Any]]:
-        columns: list[list[Any]] = [[] for _ in range(8)]
+    def _columns(self, rows: Iterable[tuple[int, str, int]]) -> dict[str, list[Any]]:
+        names = ("stream", "version", "type", "topic", "partition", "key", "meta", "data")
+        columns: dict[str, list[Any]] = {name: [] for name in names}
         for number, key, partition in rows:
             t = self._templates[number]
             self._version += 1
@@ -200,7 +193,7 @@ class Process:
                 t.meta,
                 t.data,
             )
-            for column, value in zip(columns, values, strict=True):
+            for column, value in zip(columns.values(), values, strict=True):
                 column.append(value)
         return columns
 
@@ -228,31 +221,23 @@ class Process:
         async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as c:
             batches = published = 0
             while True:
+                await self._wake.wait()
                 self._wake.clear()
-                async with c.pipeline():
-                    await c.execute("begin")
-                    await c.execute("select position from head for update")
-                    cursor = await c.cursor(binary=True).execute(_SEQUENCE, [ROWS_MAX])
-                    await c.execute("commit")
-                    rows = await cursor.fetchall()
+                rows, self._written = self._written, deque()
                 await _publish(producer, rows, self._templates)
                 published += len(rows)
                 batches += 1
                 if rows and batches % CURSOR_EVERY == 0:
                     await _mark(c, published)
-                if len(rows) >= BUSY_ROWS:
-                    await asyncio.sleep(FEED_PAUSE_SECONDS)
-                if not rows:
-                    await self._wake.wait()
 
 
-async def _publish(
-    producer: KafkaProducer, rows: list[tuple[Any, ...]], templates: list[Template]
-) -> None:
+async def _publish(producer: KafkaProducer, rows: Rows, templates: list[Template]) -> None:
     by_partition: dict[Partition, list[Outgoing]] = {}
-    for topic, partition, key, data in rows:
-        record = Outgoing(key.encode(), data, templates[data[0]].headers)
-        by_partition.setdefault((PREFIX + topic, partition), []).append(record)
+    for number, key, partition in rows:
+        t = templates[number]
+        if t.topic:
+            record = Outgoing(key.encode(), t.data, t.headers)
+            by_partition.setdefault((PREFIX + t.topic, partition), []).append(record)
     async with asyncio.TaskGroup() as group:
         for to, records in by_partition.items():
             group.create_task(producer.publish(to, records))
@@ -262,7 +247,7 @@ async def _mark(c: Connection, published: int) -> None:
     async with c.pipeline():
         await c.execute("begin")
         await c.execute("set local synchronous_commit = off")
-        await c.execute("update head set published = %b", [published])
+        await c.execute("update relay set published = %b", [published])
         await c.execute("commit")
 
 

@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 60
 _RECORDED = """
 select extract(epoch from c.at - p.at)::float8 * 1000
 from messages p join messages c using (stream)
-where p.type = %(placed)s and c.type = %(confirmed)s and p.id > %(after)s"""
+where p.type = %(placed)s and c.type = %(confirmed)s and p.position > %(after)s"""
 
 
 class Measured(NamedTuple):
@@ -48,7 +48,7 @@ async def measure(
     await channel.start()
     try:
         await _send(bed, services, channel, per_s, warm_up_s, "lw")
-        after = await bed.number("order", "select coalesce(max(id), 0) from messages")
+        after = await bed.number("order", "select position from head")
         wall_ms, took_s = await _send(bed, services, channel, per_s, seconds, "l")
     finally:
         await channel.stop()

@@ -200,8 +200,6 @@ def _details(
         "messages_per_order": round(sum(s.rows for s in surveyed.values()) / made.orders, 2),
         "transactions": {name: s.transactions for name, s in surveyed.items()},
         "floor_transactions": floor_.transactions,
-        "feed_transactions": {name: s.feed_transactions for name, s in surveyed.items()},
-        "floor_feed_transactions": floor_.feed_transactions,
         "floor_cpu_ms_per_order": floor_cpu_ms,
         "floor_cpu_ms_per_order_sum": round(sum(floor_cpu_ms.values()), 3),
     }

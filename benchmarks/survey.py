@@ -34,23 +34,21 @@ SHARE_MIN, SHARE_MAX = 0.98, 1.02
 _TOTALS = """
 select type, coalesce(topic, ''), count(*), avg(octet_length(data))::float8, avg(octet_length(meta))::float8,
        avg(length(key))::float8, avg(length(stream))::float8
-from messages where id > %(base)s group by 1, 2 order by min(id)"""
+from messages where position > %(base)s group by 1, 2 order by min(position)"""
 
 _SAMPLE = """
 select case when version is null then convert_from(meta, 'UTF8')::jsonb ->> 'id' else stream || '/' || version end,
        type, coalesce(topic, ''), m.correlation, convert_from(meta, 'UTF8')::jsonb ->> 'causation'
 from messages, lateral (select convert_from(meta, 'UTF8')::jsonb ->> 'correlation' as correlation) m
-where id > %(base)s and m.correlation = any(%(sample)s) order by id"""
+where position > %(base)s and m.correlation = any(%(sample)s) order by position"""
 
 _EXAMPLE = """
 select data, meta, stream, coalesce(version, 0), key, at from messages
-where id > %(base)s and type = %(type)s order by id limit 1"""
+where position > %(base)s and type = %(type)s order by position limit 1"""
 
 # The transaction that inserted a row is in its header: exact, whatever else the service asked the database.
 _TRANSACTIONS = """
-select (select count(distinct xmin::text) from messages where id > %(base)s),
-       (select count(distinct f.xmin::text) from feed f where f.message_id > %(base)s),
-       (select count(*) from feed f where f.message_id > %(base)s)"""
+select count(distinct xmin::text) from messages where position > %(base)s"""
 
 
 class Surveyed(msgspec.Struct, frozen=True):
@@ -59,8 +57,6 @@ class Surveyed(msgspec.Struct, frozen=True):
     totals: list[Totals]
     topics: list[str]
     transactions: int
-    feed_transactions: int
-    feed_rows: int
 
     @property
     def rows(self) -> int:
@@ -70,7 +66,7 @@ class Surveyed(msgspec.Struct, frozen=True):
 
 async def bases(bed: Bed, services: tuple[str, ...]) -> dict[str, int]:
     """Where each log stands now: what is surveyed later begins after it."""
-    sql = "select coalesce(max(id), 0) from messages"
+    sql = "select position from head"
     return {s: await bed.number(s, sql) for s in services}
 
 
@@ -80,10 +76,9 @@ async def survey(bed: Bed, base: Mapping[str, int]) -> dict[str, Surveyed]:
     for service, after in base.items():
         args: dict[str, object] = {"base": after}
         totals = [Totals(*row) for row in await bed.query(service, _TOTALS, args)]  # type: ignore[arg-type]
-        [counts] = await bed.query(service, _TRANSACTIONS, args)
+        [(written,)] = await bed.query(service, _TRANSACTIONS, args)
         topics = await bed.query(service, "select distinct topic from checkpoints order by 1")
-        written, fed, rows = (int(str(n)) for n in counts)
-        out[service] = Surveyed(totals, [str(t) for (t,) in topics], written, fed, rows)
+        out[service] = Surveyed(totals, [str(t) for (t,) in topics], int(str(written)))
     return out
 
 

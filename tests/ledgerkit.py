@@ -27,7 +27,7 @@ from shared.events import (
     read_headers,
 )
 from shared.ledger.batch import partition_of
-from shared.ledger.store import Record, Snapshot, Writes
+from shared.ledger.store import Head, Record, Snapshot, Writes
 from shared.ledger.table import Category, Table, one
 from shared.ledger.work import Task, Unit
 from shared.ledger.writer import Writer
@@ -218,10 +218,11 @@ def empty(dsn: str) -> None:
     """Make a service's database as new."""
     with psycopg.connect(dsn, autocommit=True) as c:
         c.execute(
-            """truncate streams, messages, outbox, feed, chain, checkpoints, timers, effects, parked,
+            """truncate streams, messages, chain, checkpoints, timers, effects, parked,
                idempotency restart identity"""
         )
-        c.execute("update head set position = 0, published = 0")
+        c.execute("update head set position = 0")
+        c.execute("update relay set published = 0")
 
 
 class FeedHealer:
@@ -244,7 +245,7 @@ class FeedHealer:
             for r in rows
         ]
 
-    async def heads(self, topics: set[str]) -> dict[Any, int]:
+    async def heads(self, topics: set[str]) -> dict[Any, Head]:
         if self.hangs:
             await asyncio.Event().wait()
         return {p: n for p, n in (await self._store.heads()).items() if p[0] in topics}
@@ -257,7 +258,7 @@ class Producing:
         self.words, self.store = words, store
         self.table = tally(words, **options)
         self.relay = Relay(store, f"/oms/{words.service}", connect)
-        self.writer = Writer(self.table, store, partitions=PARTITIONS, on_commit=self.relay.wake)
+        self.writer = Writer(self.table, store, partitions=PARTITIONS, on_commit=self.relay.offer)
 
     async def add(self, *names: str, amount: int = 1) -> None:
         """Add to each name, in one transaction."""

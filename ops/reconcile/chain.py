@@ -12,8 +12,8 @@ from shared.ledger.table import Category, Table
 READABLE = Check(8, "messages can be read and stand where they say")
 VERSIONS = Check(8, "versions are contiguous in each stream")
 SNAPSHOTS = Check(8, "snapshots equal the refold of their events")
-POSITIONS = Check(8, "feed positions are dense and chained, and rise within a stream")
-FED = Check(8, "every public message is in the feed or waits for it, no private one is")
+POSITIONS = Check(8, "positions are dense, and rise within a stream")
+FED = Check(8, "every public message is chained into the feed, no private one is")
 CHECKS = (READABLE, VERSIONS, SNAPSHOTS, POSITIONS, FED)
 
 
@@ -41,14 +41,10 @@ class Streams:
         if entry.number != self._version + 1:
             self._gap(entry)
         self._version = entry.number
-        if row.position is not None:
-            if row.position <= self._position:
-                self._tally.violation(
-                    POSITIONS,
-                    entry,
-                    f"feed position {row.position} is not after {self._position} of an earlier version",
-                )
-            self._position = row.position
+        if row.position <= self._position:
+            why = f"position {row.position} is not after {self._position} of an earlier version"
+            self._tally.violation(POSITIONS, entry, why)
+        self._position = row.position
         self._fold(entry)
         self._last = entry
 
@@ -175,50 +171,45 @@ def stem_of(message: Message) -> str:
 
 
 def check_feed(log: ServiceLog, tally: Tally) -> None:
-    """Dense positions from 1, each chained to the one before it on its topic and partition."""
+    """Dense positions from 1; what is public is chained to the one before it on its topic and partition."""
     position, chain = 0, dict[Partition, int]()
     for line in log.feed():
         tally.saw(POSITIONS)
-        place = Place(
-            log.service, line.stream or "feed", line.version or 0, f"feed/{line.position}"
-        )
+        place = Place(log.service, line.stream, line.version or 0, f"position {line.position}")
         if line.position != position + 1:
-            why = f"feed position {line.position} follows {position}"
+            why = f"position {line.position} follows {position}"
             tally.violation(POSITIONS, place, f"{why}: {line.position - position - 1} are missing")
         position = line.position
-        if line.stream is None:
-            why = f"feed position {position} points at message {line.message_id}, which does not exist"
-            tally.violation(FED, place, why)
-            continue
-        if line.topic is None or line.partition is None:
-            tally.violation(FED, place, f"a private message has feed position {position}")
-            continue
-        before = chain.get((line.topic, line.partition), 0)
+        before = None
+        if line.topic is not None and line.partition is not None:
+            tally.saw(FED)
+            before = chain.get((line.topic, line.partition), 0)
+            chain[line.topic, line.partition] = position
         if line.previous != before:
-            on = f"{line.topic}/{line.partition}"
-            why = f"feed position {position} says that {line.previous} is before it on {on}"
-            tally.violation(POSITIONS, place, f"{why}, but {before} is")
-        chain[line.topic, line.partition] = position
+            on = f" on {line.topic}/{line.partition}" if line.topic else ", for it is private"
+            why = f"it says that position {_place(line.previous)} is before it{on}"
+            tally.violation(FED, place, f"{why}, but {_place(before)} is")
     _check_heads(log, position, chain, tally)
-    for _, stream, version, how in log.unfed():
-        tally.violation(FED, Place(log.service, stream, version, f"{stream}/{version}"), how)
     for stream, version in log.stray_snapshots():
         why = f"the snapshot is at version {version}, and there is no such event"
         tally.violation(SNAPSHOTS, Place(log.service, stream, version), why)
+
+
+def _place(position: int | None) -> str:
+    return "none" if position is None else str(position)
 
 
 def _check_heads(log: ServiceLog, position: int, chain: dict[Partition, int], tally: Tally) -> None:
     cut = log.cut
     place = Place(log.service, "head", cut.position)
     if cut.position != position:
-        tally.violation(
-            POSITIONS, place, f"the head stands at {cut.position}, the feed ends at {position}"
-        )
+        why = f"the head stands at {cut.position}, the log ends at {position}"
+        tally.violation(POSITIONS, place, why)
     if cut.published > cut.position:
         why = f"published up to {cut.published}, but only {cut.position} positions were given"
         tally.violation(POSITIONS, place, why)
     for partition in sorted(chain.keys() | cut.heads.keys()):
         kept, found = cut.heads.get(partition, 0), chain.get(partition, 0)
         if kept != found:
-            why = f"the chain of {partition[0]}/{partition[1]} stands at {kept}, its feed ends at {found}"
+            why = f"the chain of {partition[0]}/{partition[1]} stands at {kept}, it ends at {found}"
             tally.violation(POSITIONS, place, why)

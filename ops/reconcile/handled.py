@@ -177,17 +177,16 @@ def _in_order(dossier: Dossier, tally: Tally) -> None:
 
     The first that a message caused counts: more may come of it later, by timers and answers to calls.
     """
-    causes = {entry.id: entry for entry in dossier.entries() if entry.row.position is not None}
+    causes = {entry.id: entry for entry in dossier.entries() if entry.row.topic is not None}
     seen: set[tuple[str, str]] = set()
     by_consumer: dict[tuple[str, str], list[tuple[int, int, Entry]]] = defaultdict(list)
-    for entry in sorted(dossier.entries(), key=lambda x: x.row.id):
+    for entry in sorted(dossier.entries(), key=lambda x: x.row.position):
         cause = causes.get(entry.meta.causation)
         first = (entry.service, entry.meta.causation) not in seen
         if cause is not None and cause.service != entry.service and first:
             seen.add((entry.service, entry.meta.causation))
-            assert cause.row.position is not None
             assert cause.row.topic is not None
-            at = (entry.row.id, cause.row.position, entry)
+            at = (entry.row.position, cause.row.position, entry)
             by_consumer[entry.service, cause.row.topic].append(at)
     for (_, topic), handled in by_consumer.items():
         last = 0
@@ -214,7 +213,6 @@ def check_checkpoints(cuts: Cuts, tally: Tally) -> None:
                 tally.violation(CHECKPOINTS, place, why)
             elif mark < head:
                 tally.in_flight(f"partitions that {consumer} has not read to the end")
-        tally.in_flight(f"messages of {consumer} that wait for a feed position", cut.outbox)
         tally.in_flight(f"calls that {consumer} owes", len(cut.effects) - cut.effects_parked)
         tally.in_flight(f"PARKED calls of {consumer}: see `oms status`", cut.effects_parked)
         tally.in_flight(f"overdue timers of {consumer}", len(cut.due))

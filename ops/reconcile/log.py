@@ -13,12 +13,12 @@ M = TypeVar("M", bound=Message)
 
 
 class Row(NamedTuple):
-    """One row of ``messages``, its place in the feed, and (with a stream's last event) the stream's snapshot.
+    """One row of ``messages``, and (with a stream's last event) the stream's snapshot.
 
     ``group`` is what rows are gathered by: the key, except in streams that many keys share.
     """
 
-    id: int
+    position: int
     group: str
     key: str
     stream: str
@@ -29,21 +29,19 @@ class Row(NamedTuple):
     at: datetime
     meta: bytes
     data: bytes
-    position: int | None = None
     schema: int | None = None
     state: bytes | None = None
     guard: int | None = None
 
 
 class FeedLine(NamedTuple):
-    """One row of ``feed``; the message's parts are None where there is no such message, or it is private."""
+    """A message's place in the log; ``previous`` chains a published one to its predecessor on the topic and partition."""
 
     position: int
-    previous: int
-    message_id: int
+    previous: int | None
     topic: str | None
     partition: int | None
-    stream: str | None
+    stream: str
     version: int | None
 
 
@@ -59,7 +57,6 @@ class Cut(NamedTuple):
     heads: dict[Partition, int]
     position: int
     published: int
-    outbox: int = 0
     effects: Mapping[str, str] = MappingProxyType({})
     effects_parked: int = 0
     due: frozenset[str] = frozenset()
@@ -74,15 +71,11 @@ class ServiceLog(Protocol):
     @property
     def cut(self) -> Cut: ...
     def rows(self) -> Iterator[Row]:
-        """All messages, ordered by group, stream, version (commands last) and id."""
+        """All messages, ordered by group, stream, version (commands last) and position."""
         ...
 
     def feed(self) -> Iterator[FeedLine]:
-        """The feed, ordered by position."""
-        ...
-
-    def unfed(self) -> Iterator[tuple[int, str, int, str]]:
-        """Messages whose place between log, outbox and feed is wrong: id, stream, version (0: none), and how."""
+        """Every message's place, ordered by position."""
         ...
 
     def stray_snapshots(self) -> Iterator[tuple[str, int]]:
@@ -173,7 +166,7 @@ class Cuts:
     def reached(self, consumer: str, entry: Entry) -> bool:
         """Whether ``consumer`` had handled the message: not when it is absent here, or has parked the message's key."""
         row, cut = entry.row, self._cuts.get(consumer)
-        if cut is None or row.topic is None or row.partition is None or row.position is None:
+        if cut is None or row.topic is None or row.partition is None:
             return False
         if cut.marks.get((row.topic, row.partition), 0) < row.position:
             return False

@@ -104,13 +104,12 @@ class PostgresLog:
         """Start a new snapshot and say where the service stands in it."""
         self.database.begin()
         all_of = self.database.all
-        [(at, position, published, outbox)] = all_of(SQL["cut"])
+        [(at, position, published)] = all_of(SQL["cut"])
         self.cut = Cut(
             at,
             *_progress(self.database),
             position=position,
             published=published,
-            outbox=outbox,
             effects=dict(all_of("select id, subject from effects")),
             effects_parked=all_of("select count(*) from effects where parked")[0][0],
             due=frozenset(r[0] for r in all_of("select subject from timers where due_at <= now()")),
@@ -125,10 +124,6 @@ class PostgresLog:
     def feed(self) -> Iterator[FeedLine]:
         """See the protocol."""
         return map(FeedLine._make, self.database.each(SQL["feed"]))
-
-    def unfed(self) -> Iterator[tuple[int, str, int, str]]:
-        """See the protocol."""
-        return self.database.each(SQL["unfed"])
 
     def stray_snapshots(self) -> Iterator[tuple[str, int]]:
         """See the protocol."""

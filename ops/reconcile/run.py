@@ -117,9 +117,7 @@ def fits(cuts: dict[str, Cut]) -> bool:
 
 def quiet(cuts: dict[str, Cut]) -> bool:
     """Whether all that was sent is handled, and no call to the outside is owed; parked ones wait for a person."""
-    idle = all(
-        not c.outbox and len(c.effects) == c.effects_parked and not c.due for c in cuts.values()
-    )
+    idle = all(len(c.effects) == c.effects_parked and not c.due for c in cuts.values())
     return idle and all(mark == head for mark, head in _marks(cuts))
 
 

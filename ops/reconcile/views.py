@@ -103,7 +103,7 @@ class Views:
     def _fold(self, dossier: Dossier) -> Document | None:
         """The document at the view's checkpoints; None where it cannot be known."""
         document = Document(order_id=dossier.key)
-        for entry in sorted(dossier.entries(), key=lambda e: (e.service, e.row.position or 0)):
+        for entry in sorted(dossier.entries(), key=lambda e: (e.service, e.row.position)):
             if type(entry.message) not in documents.FOLDS:
                 continue
             if not self._cuts.reached("views", entry):

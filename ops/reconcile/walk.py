@@ -183,8 +183,6 @@ class _Reader:
         except (BadPayload, UnknownType) as error:
             self._tally.violation(chain.READABLE, entry, str(error))
         chain.check_address(entry, self._tally)
-        if row.topic is not None:
-            self._tally.saw(chain.FED)
         if row.version is not None:
             self._streams.event(entry)
         self._keep(entry)
@@ -194,7 +192,7 @@ class _Reader:
         row, cause = entry.row, entry.meta.causation
         stem = causes.stem_of_cause(cause)
         at = money.micros(row.at)
-        values = (self._service, row.id, entry.id, cause, stem, at, row.stream, entry.number)
+        values = (self._service, row.position, entry.id, cause, stem, at, row.stream, entry.number)
         said = int.from_bytes(blake2b(row.data, digest_size=7).digest())
         self._spool.add("ids", *values, said)
         if entry.message is not None and (asked := chain.stem_of(entry.message)):

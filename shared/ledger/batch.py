@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterable
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from zlib import crc32
 
@@ -34,6 +35,12 @@ class TooLarge(ValueError):
 class Unreadable(Exception):
     """A stream's snapshot, or an event that it must be folded from, cannot be decoded: whoever needs the stream fails,
     and nobody else."""
+
+
+@cache
+def _address(type: type[Message]) -> tuple[str, str]:
+    """A message type's tag, and the topic that it travels on; empty when it is private."""
+    return type.tag(), type.route() or ""
 
 
 def partition_of(key: str, partitions: int) -> int:
@@ -182,14 +189,14 @@ class Batch:
 
     def _row(self, message: Message, stream: str, version: int, meta: bytes) -> LogRow:
         data = encode(message)
-        topic = message.route()
+        tag, topic = _address(type(message))
         # What the headers are made of counts as well: an outsider may send a correlation of any length.
         size = len(data) + len(meta)
-        if size > MESSAGE_BYTES_MAX and topic is not None:
-            raise TooLarge(f"{message.tag()} has {size} bytes, at most {MESSAGE_BYTES_MAX} fit")
+        if size > MESSAGE_BYTES_MAX and topic:
+            raise TooLarge(f"{tag} has {size} bytes, at most {MESSAGE_BYTES_MAX} fit")
         key = message.key
-        partition = -1 if topic is None else partition_of(key, self._partitions)
-        return LogRow(stream, version, message.tag(), topic or "", partition, key, meta, data)
+        partition = partition_of(key, self._partitions) if topic else -1
+        return LogRow(stream, version, tag, topic, partition, key, meta, data)
 
     def finish(self) -> Writes:
         """The batch's writes, with a snapshot of every stream that gained an event."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 BEFORE_COMMIT = "before_commit"
 AFTER_COMMIT = "after_commit_before_publish"
-AFTER_SEQUENCING = "after_sequencing_before_publish"
+BEFORE_PUBLISH = "before_publish"
 AFTER_PUBLISH = "after_publish_before_mark"
 AFTER_EFFECT = "after_effect_before_answer"
 BEFORE_TIMERS = "before_timers"
@@ -18,7 +18,7 @@ BEFORE_TIMERS = "before_timers"
 LABELS = (
     BEFORE_COMMIT,
     AFTER_COMMIT,
-    AFTER_SEQUENCING,
+    BEFORE_PUBLISH,
     AFTER_PUBLISH,
     AFTER_EFFECT,
     BEFORE_TIMERS,

@@ -1,9 +1,8 @@
 """The store in memory, for simulation and unit tests: the same promises as Postgres, under one event loop.
 
-Rows are locked from read until commit or rollback; ids are given before the commit, so they become visible out of
-order; a second creator of a stream meets a conflict. ``fault`` is awaited at labelled points: there a simulation
-yields, waits, raises `Unavailable`, or lets the process die; raising at ``after_commit`` is a commit whose answer was
-lost.
+Rows are locked from read until commit or rollback, the head of the log from taking positions; a second creator of a
+stream meets a conflict. ``fault`` is awaited at labelled points: there a simulation yields, waits, raises `Unavailable`,
+or lets the process die; raising at ``after_commit`` is a commit whose answer was lost.
 """
 
 import asyncio
@@ -12,11 +11,11 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from shared.ledger.memory_tables import Fault, Logged, MemoryReads, Owed, Tables, calm
+from shared.ledger.memory_tables import Fault, MemoryReads, Owed, Tables, calm
 from shared.ledger.store import (
     Conflict,
     EffectRow,
-    FeedRow,
+    FeedPart,
     Found,
     Unwritable,
     Want,
@@ -92,14 +91,16 @@ class MemoryTransaction:
         rows = [self._t.messages[versions[v]].row for v in sorted(versions) if v > after]
         return [(row.type, row.data) for row in rows]
 
-    async def write(self, writes: Writes) -> None:
-        first = self._t.ids + 1
-        self._t.ids += len(writes.rows)
+    async def write(self, writes: Writes) -> FeedPart | None:
+        if writes.rows:
+            await self._locks.take(("head", 0), self.mine)
         await self._fault("before_commit")
         self._check(writes)
-        self._apply(writes, first)
+        part = self._t.append(writes.rows, writes.at) if writes.rows else None
+        self._apply(writes)
         self._locks.release(self.mine)
         await self._fault("after_commit")
+        return part
 
     def _check(self, w: Writes) -> None:
         """What the database's constraints refuse."""
@@ -118,14 +119,8 @@ class MemoryTransaction:
         if taken_keys := w.answers.keys() & self._t.answers.keys():
             raise Conflict(f"answers exist already: {sorted(taken_keys)}")
 
-    def _apply(self, w: Writes, first: int) -> None:
+    def _apply(self, w: Writes) -> None:
         t = self._t
-        for id, row in enumerate(w.rows, first):
-            t.messages[id] = Logged(row, w.at)
-            if row.version:
-                t.by_stream.setdefault(row.stream, {})[row.version] = id
-            if row.topic:
-                t.outbox.add(id)
         t.streams |= w.streams
         t.checkpoints |= w.checkpoints
         for key, timer in w.timers.items():
@@ -139,8 +134,8 @@ class MemoryTransaction:
         for parked_id in w.parked_done:
             t.parked.pop(parked_id, None)
         for parked in w.parked:
-            t.ids += 1
-            t.parked[t.ids] = (parked, w.at)
+            t.parked_ids += 1
+            t.parked[t.parked_ids] = (parked, w.at)
         t.answers |= w.answers
         t.statements += w.statements
 
@@ -173,19 +168,6 @@ class MemoryStore(MemoryReads):
             yield tx
         finally:
             self._locks.release(tx.mine)
-
-    async def sequence(self, limit: int) -> list[FeedRow]:
-        """See `shared.ledger.store.Store.sequence`."""
-        mine: set[Key] = set()
-        await self.fault("sequence")
-        await self._locks.take(("head", 0), mine)
-        try:
-            await self.fault("before_sequenced")
-            rows = self.tables.number(sorted(self.tables.outbox)[:limit])
-        finally:
-            self._locks.release(mine)
-        await self.fault("after_sequenced")
-        return rows
 
     async def lease_effects(self, at: datetime, until: datetime, limit: int) -> list[EffectRow]:
         """See `shared.ledger.store.Store.lease_effects`; rows that a batch holds are skipped."""

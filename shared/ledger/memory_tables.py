@@ -1,6 +1,7 @@
 """What the in-memory store keeps, and the reads that lock nothing."""
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +11,9 @@ from shared.ledger.parking import key_text
 from shared.ledger.store import (
     Answer,
     EffectRow,
+    FeedPart,
     FeedRow,
+    Head,
     LogRow,
     Mark,
     ParkedRow,
@@ -47,12 +50,12 @@ class Owed:
 
 @dataclass(slots=True)
 class Tables:
-    """All that survives a crash of the process. ``by_stream`` maps a stream to the log ids of its versions."""
+    """All that survives a crash of the process. ``messages`` is by position, ``by_stream`` maps a stream's versions to
+    positions, ``feed`` are the published rows in order."""
 
     streams: dict[str, Snapshot] = field(default_factory=dict)
     messages: dict[int, Logged] = field(default_factory=dict)
     by_stream: dict[str, dict[int, int]] = field(default_factory=dict)
-    outbox: set[int] = field(default_factory=set)
     feed: list[FeedRow] = field(default_factory=list)
     chain: dict[Partition, int] = field(default_factory=dict)
     published: int = 0
@@ -62,32 +65,37 @@ class Tables:
     parked: dict[int, tuple[ParkedRow, datetime]] = field(default_factory=dict)
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
     statements: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    ids: int = 0
+    parked_ids: int = 0
 
-    def number(self, ids: Iterable[int]) -> list[FeedRow]:
-        """Give the next positions to these rows of the log, and chain each to its predecessor on the partition."""
-        first = len(self.feed)
-        for id in ids:
-            m, at = self.messages[id]
-            position, partition = len(self.feed) + 1, (m.topic, m.partition)
-            self.feed.append(
-                FeedRow(
-                    position=position,
-                    previous=self.chain.get(partition, 0),
-                    topic=m.topic,
-                    partition=m.partition,
-                    key=m.key,
-                    type=m.type,
-                    stream=m.stream,
-                    version=m.version or None,
-                    at=at,
-                    meta=m.meta,
-                    data=m.data,
-                )
+    def append(self, rows: Iterable[LogRow], at: datetime) -> FeedPart:
+        """Give the rows the next positions, and chain each that is published to its predecessor on the partition."""
+        after, first = len(self.messages), len(self.feed)
+        for position, m in enumerate(rows, after + 1):
+            self.messages[position] = Logged(m, at)
+            if m.version:
+                self.by_stream.setdefault(m.stream, {})[m.version] = position
+            if m.topic:
+                self._publish(position, m, at)
+        return FeedPart(after, len(self.messages), self.feed[first:])
+
+    def _publish(self, position: int, m: LogRow, at: datetime) -> None:
+        partition = (m.topic, m.partition)
+        self.feed.append(
+            FeedRow(
+                position=position,
+                previous=self.chain.get(partition, 0),
+                topic=m.topic,
+                partition=m.partition,
+                key=m.key,
+                type=m.type,
+                stream=m.stream,
+                version=m.version or None,
+                at=at,
+                meta=m.meta,
+                data=m.data,
             )
-            self.chain[partition] = position
-            self.outbox.discard(id)
-        return self.feed[first:]
+        )
+        self.chain[partition] = position
 
 
 class MemoryReads:
@@ -107,23 +115,34 @@ class MemoryReads:
         wanted = set(topics)
         return {(r.topic, r.key) for r, _ in self.tables.parked.values() if r.topic in wanted}
 
-    async def feed(self, after: int, limit: int) -> list[FeedRow]:
+    async def feed(self, after: int, limit: int) -> FeedPart:
         """The feed above a position."""
         await self.fault("feed")
-        return self.tables.feed[after : after + limit]
+        rows = self._above(after)[:limit]
+        return FeedPart(after, rows[-1].position if len(rows) == limit else self.head, rows)
 
     async def feed_of(
         self, topic: str, partition: int, after: int, upto: int, limit: int
     ) -> list[FeedRow]:
         """The feed of one topic and partition in (after, upto]."""
         await self.fault("feed_of")
-        rows = self.tables.feed[after:upto]
+        rows = [r for r in self._above(after) if r.position <= upto]
         return [r for r in rows if (r.topic, r.partition) == (topic, partition)][:limit]
 
-    async def heads(self) -> dict[Partition, int]:
+    @property
+    def head(self) -> int:
+        """The last position given."""
+        return len(self.tables.messages)
+
+    def _above(self, after: int) -> list[FeedRow]:
+        feed = self.tables.feed
+        return feed[bisect_right(feed, after, key=lambda r: r.position) :]
+
+    async def heads(self) -> dict[Partition, Head]:
         """The last position given on each topic and partition."""
         await self.fault("heads")
-        return dict(self.tables.chain)
+        t = self.tables
+        return {p: Head(n, n <= t.published) for p, n in t.chain.items()}
 
     async def published(self) -> int:
         """Up to where the broker is known to have the feed."""

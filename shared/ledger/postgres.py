@@ -16,8 +16,10 @@ from shared.ledger.store import (
     Answer,
     Conflict,
     EffectRow,
+    FeedPart,
     FeedRow,
     Found,
+    Head,
     LogRow,
     Mark,
     ParkedRow,
@@ -88,11 +90,60 @@ class PostgresTransaction:
         )
         return [(type, data) for _, type, _, _, data in await cursor.fetchall()]
 
-    async def write(self, writes: Writes) -> None:
-        async with self._c.pipeline():
+    async def write(self, writes: Writes) -> FeedPart | None:
+        c, rows = self._c, writes.rows
+        after, previous = 0, dict[int, int | None]()
+        async with c.pipeline():
+            if rows:
+                count = {"count": len(rows)}
+                taken = await c.cursor(binary=True).execute(SQL["take_positions"], count)
+                args = _chained(rows) | count | {"at": writes.at}
+                appended = await c.cursor(binary=True).execute(SQL["append"], args)
             for sql, args in _writes(writes):
-                await self._c.execute(sql, args)
-            await self._c.execute("commit")
+                await c.execute(sql, args)
+            await c.execute("commit")
+            if rows:
+                [(after,)] = await taken.fetchall()
+                previous = dict(await appended.fetchall())
+        return _part(after, writes, previous) if rows else None
+
+
+def _chained(rows: list[LogRow]) -> dict[str, Any]:
+    """The rows by column, each with its rank and that of its predecessor on the same topic and partition."""
+    ends: dict[Partition, int] = {}
+    prior = []
+    for rank, row in enumerate(rows, 1):
+        partition = (row.topic, row.partition)
+        prior.append(ends.get(partition, 0))
+        if row.topic:
+            ends[partition] = rank
+    # In one order everywhere, so that two writers never wait for each other in a circle.
+    topic, number = _columns(sorted(ends), 2)
+    chain = {"chain_topic": topic, "chain_partition": number}
+    chain["chain_rank"] = [ends[partition] for partition in sorted(ends)]
+    return _named(LogRow, rows) | chain | {"rank": list(range(1, len(rows) + 1)), "prior": prior}
+
+
+def _part(after: int, writes: Writes, previous: dict[int, int | None]) -> FeedPart:
+    """What was appended, as it stands in the feed."""
+    rows = [
+        FeedRow(
+            position,
+            before,
+            row.topic,
+            row.partition,
+            row.key,
+            row.type,
+            row.stream,
+            row.version or None,
+            writes.at,
+            row.meta,
+            row.data,
+        )
+        for position, row in enumerate(writes.rows, after + 1)
+        if (before := previous[position]) is not None
+    ]
+    return FeedPart(after, after + len(writes.rows), rows)
 
 
 def _reads(want: Want) -> list[tuple[str, str, dict[str, Any]]]:
@@ -145,10 +196,8 @@ def _fill(found: Found, name: str, rows: list[tuple[Any, ...]]) -> None:
 
 
 def _writes(w: Writes) -> list[tuple[str, dict[str, Any]]]:
-    """The statements of a write: only those that have rows."""
+    """The statements of a write besides the append: only those that have rows."""
     out: list[tuple[str, dict[str, Any]]] = []
-    if w.rows:
-        out.append((SQL["append"], _named(LogRow, w.rows) | {"at": w.at}))
     if w.streams:
         args = _named(Snapshot, w.streams.values()) | {"id": list(w.streams)}
         out.append((SQL["save_streams"], args))
@@ -244,17 +293,17 @@ class PostgresStore:
         sql = "select distinct topic, key from parked where topic = any(%(topics)b::text[])"
         return {(r[0], r[1]) for r in await self._all(sql, topics=sorted(topics))}
 
-    async def sequence(self, limit: int) -> list[FeedRow]:
+    async def feed(self, after: int, limit: int) -> FeedPart:
         async with self.connection() as c, c.pipeline():
-            await c.execute("begin")
-            await c.execute(SQL["lock_head"])
-            cursor = await c.cursor(binary=True).execute(SQL["sequence"], {"limit": limit})
-            await c.execute("commit")
-            rows = await cursor.fetchall()
-        return [FeedRow(*r) for r in rows]
-
-    async def feed(self, after: int, limit: int) -> list[FeedRow]:
-        return [FeedRow(*r) for r in await self._all(SQL["read_feed"], after=after, limit=limit)]
+            # The head first: whatever has a position up to it is committed, and seen by the next statement.
+            head = await c.execute("select position from head")
+            cursor = c.cursor(binary=True)
+            await cursor.execute(SQL["read_feed"], {"after": after, "limit": limit})
+            [(position,)] = await head.fetchall()
+            rows = [FeedRow(*r) for r in await cursor.fetchall()]
+        whole = len(rows) < limit
+        upto = max([after, rows[-1].position if rows else 0, position if whole else 0])
+        return FeedPart(after, upto, rows)
 
     async def feed_of(
         self, topic: str, partition: int, after: int, upto: int, limit: int
@@ -263,19 +312,19 @@ class PostgresStore:
         rows = await self._all(SQL["read_feed_partition"], **args, limit=limit)
         return [FeedRow(*r) for r in rows]
 
-    async def heads(self) -> dict[Partition, int]:
-        rows = await self._all("select topic, partition, position from chain")
-        return {(r[0], r[1]): r[2] for r in rows}
+    async def heads(self) -> dict[Partition, Head]:
+        sql = "select topic, partition, position, position <= published from chain, relay"
+        return {(r[0], r[1]): Head(r[2], r[3]) for r in await self._all(sql)}
 
     async def published(self) -> int:
-        return int((await self._all("select published from head"))[0][0])
+        return int((await self._all("select published from relay"))[0][0])
 
     async def mark_published(self, position: int) -> None:
         async with self.connection() as c, c.pipeline():
             await c.execute("begin")
             await c.execute("set local synchronous_commit = off")
             await c.execute(
-                "update head set published = %(p)b where published < %(p)b", {"p": position}
+                "update relay set published = %(p)b where published < %(p)b", {"p": position}
             )
             await c.execute("commit")
 

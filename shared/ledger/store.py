@@ -96,6 +96,22 @@ class FeedRow(NamedTuple):
     data: bytes
 
 
+class FeedPart(NamedTuple):
+    """A part of the log: the positions above ``after`` up to ``upto``, and those of its rows that are published, in
+    order."""
+
+    after: int
+    upto: int
+    rows: list[FeedRow]
+
+
+class Head(NamedTuple):
+    """The last position given on a topic and partition, and whether the broker is known to have it."""
+
+    position: int
+    published: bool
+
+
 class TimerRow(NamedTuple):
     """A timer: the message to deliver, encoded, and what it descends from."""
 
@@ -205,8 +221,9 @@ class Transaction(Protocol):
         """Type and data of a stream's events above a version, in order: for folding a snapshot anew."""
         ...
 
-    async def write(self, writes: Writes) -> None:
-        """Append everything and commit, in one round trip. Raises `Unwritable`, `Conflict` or `Unavailable`."""
+    async def write(self, writes: Writes) -> FeedPart | None:
+        """Append everything and commit, in one round trip; returns what was appended, if anything was. Raises
+        `Unwritable`, `Conflict` or `Unavailable`."""
         ...
 
 
@@ -223,12 +240,8 @@ class Store(Protocol):
         """Every key of these topics that has parked records."""
         ...
 
-    async def sequence(self, limit: int) -> list[FeedRow]:
-        """Give positions to up to ``limit`` waiting messages, durably, and return them in order."""
-        ...
-
-    async def feed(self, after: int, limit: int) -> list[FeedRow]:
-        """The feed above a position."""
+    async def feed(self, after: int, limit: int) -> FeedPart:
+        """The feed above a position: at most ``limit`` rows, and up to where it is complete with them."""
         ...
 
     async def feed_of(
@@ -237,7 +250,7 @@ class Store(Protocol):
         """The feed of one topic and partition in (after, upto]."""
         ...
 
-    async def heads(self) -> dict[Partition, int]:
+    async def heads(self) -> dict[Partition, Head]:
         """The last position given on each topic and partition."""
         ...
 

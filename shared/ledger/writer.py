@@ -20,6 +20,7 @@ from shared.ledger.batch import Batch, Unreadable, wanted
 from shared.ledger.store import (
     Conflict,
     EffectRow,
+    FeedPart,
     Fenced,
     Found,
     Mark,
@@ -52,7 +53,7 @@ def utc_now() -> datetime:
 class Writer:
     """Hands units of work to the store in batches; see `submit`.
 
-    ``on_commit`` is called after each commit that appended something, ``on_effects`` with the effects of each commit.
+    ``on_commit`` is called with what each commit appended, ``on_effects`` with the effects of each commit.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Writer:
         *,
         partitions: int,
         clock: Callable[[], datetime] = utc_now,
-        on_commit: Callable[[], None] = lambda: None,
+        on_commit: Callable[[FeedPart], None] = lambda _: None,
     ) -> None:
         self._table = table
         self._store = store
@@ -206,10 +207,10 @@ class Writer:
             writes = batch.finish()
             self.suspects |= {(row.topic, row.key) for row in writes.parked}
             crashpoints.reach(crashpoints.BEFORE_COMMIT)
-            await tx.write(writes)
+            appended = await tx.write(writes)
         crashpoints.reach(crashpoints.AFTER_COMMIT)
-        if writes.rows:
-            self._on_commit()
+        if appended is not None:
+            self._on_commit(appended)
         if writes.effects:
             self.on_effects(list(writes.effects.values()))
         return results

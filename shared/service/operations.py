@@ -78,15 +78,18 @@ def _feed_routes(r: APIRouter, runtime: Runtime, source: str) -> None:
         if topic is not None and partition is not None:
             rows = await runtime.store.feed_of(topic, partition, after, upto, limit)
         else:
-            rows = await runtime.store.feed(after, limit)
+            rows = (await runtime.store.feed(after, limit)).rows
         return {"items": [feed_item(row, source) for row in rows]}
 
     @r.get("/feed/heads")
     async def heads(who: Reader) -> dict[str, Any]:
-        """The last position given on each topic and partition."""
+        """The last position given on each topic and partition, and whether the broker has it already."""
         found = await runtime.store.heads()
         return {
-            "items": [{"topic": t, "partition": p, "position": n} for (t, p), n in found.items()]
+            "items": [
+                {"topic": t, "partition": p, "position": head.position, "published": head.published}
+                for (t, p), head in found.items()
+            ]
         }
 
 

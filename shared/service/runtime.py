@@ -68,7 +68,7 @@ async def compose(
     await store.open()
     healer = HttpHealer(settings.peers, settings.peer_key)
     relay = Relay(store, f"/oms/{table.service}", lambda: _producer(settings.kafka))
-    writer = Writer(table, store, partitions=settings.partitions, on_commit=relay.wake)
+    writer = Writer(table, store, partitions=settings.partitions, on_commit=relay.offer)
     effects = Effects(store, writer, performers or {})
     writer.on_effects = effects.take
     consumer = ConsumerRuntime(

@@ -5,7 +5,7 @@ from typing import Protocol
 import httpx
 
 from shared.events import catalogue
-from shared.ledger.store import Partition
+from shared.ledger.store import Head, Partition
 from shared.stream.port import Record
 
 
@@ -20,7 +20,7 @@ class Healer(Protocol):
         """Records of the partition with positions in (after, upto], a first page at least. Offsets are 0."""
         ...
 
-    async def heads(self, topics: set[str]) -> dict[Partition, int]:
+    async def heads(self, topics: set[str]) -> dict[Partition, Head]:
         """The last position that the producers gave on each partition of the topics."""
         ...
 
@@ -54,12 +54,12 @@ class HttpHealer:
             for item in page["items"]
         ]
 
-    async def heads(self, topics: set[str]) -> dict[Partition, int]:
-        out: dict[Partition, int] = {}
+    async def heads(self, topics: set[str]) -> dict[Partition, Head]:
+        out: dict[Partition, Head] = {}
         for service in {s for t in topics if (s := catalogue.sequenced_by(t))}:
             page = await self._get(service, "/feed/heads", {})
             out |= {
-                (h["topic"], h["partition"]): h["position"]
+                (h["topic"], h["partition"]): Head(h["position"], h["published"])
                 for h in page["items"]
                 if h["topic"] in topics
             }

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 
 from shared.events import catalogue
-from shared.ledger.store import Mark, Partition
+from shared.ledger.store import Head, Mark, Partition
 from shared.ledger.work import RecordTask
 from shared.stream.healer import CannotHeal, Healer
 from shared.stream.port import Consumer, Record
@@ -190,15 +190,21 @@ class Recovery:
         marks = {p: m for p, m in self._reader.marks.items() if not self.stopped(p)}
         heads = await self._heads(marks)
         for partition, mark in marks.items():
-            if heads.get(partition, mark.sequence) < mark.sequence:
+            head = heads.get(partition)
+            if head is not None and head.position < mark.sequence:
                 self._reader.counters.rewound += 1
                 log.error(
                     "producer_lost_its_past",
                     partition=partition,
-                    head=heads[partition],
+                    head=head.position,
                     handled=mark.sequence,
                 )
-        late = {p: m for p, m in marks.items() if heads.get(p, 0) > m.sequence}
+        # What is still to be published is not lost; and what follows it will show whether anything was.
+        late = {
+            p: m
+            for p, m in marks.items()
+            if (head := heads.get(p)) and head.published and head.position > m.sequence
+        }
         self.behind = bool(late)
         if not late:
             return
@@ -211,19 +217,21 @@ class Recovery:
         for p in still:
             waits = self._reader.busy or self._reader.marks.get(p) != late[p] or self.stopped(p)
             if not waits and positions.get(p, -1) >= ends[p]:
-                self.begin(p, Gap(heads[p], ends[p]))
+                self.begin(p, Gap(heads[p].position, ends[p]))
 
-    async def _heads(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+    async def _heads(self, partitions: Iterable[Partition]) -> dict[Partition, Head]:
         """The heads of these partitions, where their producer answers."""
         by_service: dict[str, set[str]] = defaultdict(set)
         for topic, _ in partitions:
             if service := catalogue.sequenced_by(topic):
                 by_service[service].add(topic)
-        out: dict[Partition, int] = {}
+        out: dict[Partition, Head] = {}
         for service, some in by_service.items():
             try:
                 heads = await self._healer.heads(some)
-                out |= {p: heads.get(p, 0) for p in partitions if p[0] in some}
+                out |= {
+                    p: heads.get(p, Head(0, published=True)) for p in partitions if p[0] in some
+                }
             except CannotHeal as error:
                 log.info("tail_check_failed", producer=service, error=str(error))
         return out

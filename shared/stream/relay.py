@@ -1,6 +1,7 @@
 """Publishes a service's feed: positions first, durably; then records, in order; then the cursor, lazily."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -9,7 +10,7 @@ import structlog
 
 from shared.events import Envelope
 from shared.ledger import crashpoints
-from shared.ledger.store import FeedRow, Meta, Partition, Store, Unavailable
+from shared.ledger.store import FeedPart, FeedRow, Meta, Partition, Store, Unavailable
 from shared.stream.port import BrokerLost, Outgoing, Producer
 
 log = structlog.get_logger()
@@ -17,9 +18,8 @@ log = structlog.get_logger()
 ROWS_MAX = 2000
 IDLE_SECONDS = 0.5
 RETRY_SECONDS = 1.0
-#: Under load a larger batch is worth a short wait.
-BUSY_ROWS = 128
-BUSY_PAUSE_SECONDS = 0.01
+#: Rows that wait in memory to be published; while the broker is away the rest waits in the store alone.
+OFFERED_ROWS_MAX = 20_000
 #: Batches between two writes of the cursor. After a crash at most these are published again, as duplicates.
 CURSOR_EVERY = 8
 
@@ -52,8 +52,9 @@ def envelope(row: FeedRow, source: str) -> Envelope:
 
 
 class Relay:
-    """One service's sequencer and publisher. Two at once are harmless: the head row gives each position once, and each
-    publishes the whole feed from its own cursor, so nothing overtakes."""
+    """One service's publisher. What this process has just committed is published from memory; a gap before it (another
+    process has appended, or this one has just started) is read from the store. Two at once are harmless: each publishes
+    the whole feed from its own cursor, so nothing overtakes."""
 
     def __init__(
         self, store: Store, source: str, connect: Callable[[], Awaitable[StartedProducer]]
@@ -62,10 +63,17 @@ class Relay:
         self._source = source
         self._connect = connect
         self._wake = asyncio.Event()
+        self._offered: deque[FeedPart] = deque()
+        self._offered_rows = 0
         self.published = 0
 
-    def wake(self) -> None:
-        """Something was committed: look at once."""
+    def offer(self, part: FeedPart) -> None:
+        """This process has appended that: publish it. What is more than fits is read from the store instead."""
+        if self._offered_rows > OFFERED_ROWS_MAX:
+            self._offered.clear()
+            self._offered_rows = 0
+        self._offered.append(part)
+        self._offered_rows += len(part.rows)
         self._wake.set()
 
     async def run(self) -> None:
@@ -86,28 +94,37 @@ class Relay:
         # What was acknowledged to this process need not be repeated, though the cursor may lag: or a store that fails
         # before every mark would make the relay publish the same batches for ever.
         self.published = max(self.published, marked)
-        batches = 0
+        parts = 0
         while True:
             self._wake.clear()
-            rows = await self._store.sequence(ROWS_MAX)
-            if not rows or rows[0].position != self.published + 1:
-                rows = await self._store.feed(self.published, ROWS_MAX)
-            if rows:
-                crashpoints.reach(crashpoints.AFTER_SEQUENCING)
-                await self._publish(producer, rows)
+            part = await self._next()
+            if part.rows:
+                crashpoints.reach(crashpoints.BEFORE_PUBLISH)
+                await self._publish(producer, part.rows)
                 crashpoints.reach(crashpoints.AFTER_PUBLISH)
-                self.published = rows[-1].position
-                batches += 1
-            if len(rows) >= BUSY_ROWS:
-                await asyncio.sleep(BUSY_PAUSE_SECONDS)
-            if self.published > marked and (not rows or batches % CURSOR_EVERY == 0):
+                parts += 1
+            self.published = max(self.published, part.upto)
+            idle = not part.rows and not self._offered
+            if self.published > marked and (idle or parts % CURSOR_EVERY == 0):
                 await self._store.mark_published(self.published)
                 marked = self.published
-            if not rows:
+            if idle:
                 try:
                     await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
                 except TimeoutError:
                     continue
+
+    async def _next(self) -> FeedPart:
+        """What follows the last published position: offered parts as far as they connect, else what the store has."""
+        upto, rows = self.published, list[FeedRow]()
+        while self._offered and self._offered[0].after <= upto and len(rows) < ROWS_MAX:
+            part = self._offered.popleft()
+            self._offered_rows -= len(part.rows)
+            rows += [row for row in part.rows if row.position > upto]
+            upto = max(upto, part.upto)
+        if upto > self.published:
+            return FeedPart(self.published, upto, rows)
+        return await self._store.feed(self.published, ROWS_MAX)
 
     async def _publish(self, producer: Producer, rows: list[FeedRow]) -> None:
         """Each partition in order, partitions side by side; the first failure stops them all."""

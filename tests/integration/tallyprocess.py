@@ -1,29 +1,36 @@
 """Parts of a tally service as processes of their own, to be killed by tests: ``tallyprocess.py ROLE SERVICE``.
 
-Roles: ``sequencer`` gives positions, ``relay`` publishes, ``service`` is a whole service with its HTTP feed.
+Roles: ``writer`` appends, ``relay`` publishes, ``service`` is a whole service with its HTTP feed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import random
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from shared.ledger.postgres import PostgresStore
+from shared.ledger.work import Unit
+from shared.ledger.writer import Writer
 from shared.service import Service, Settings, router, run
 from shared.service.runtime import compose
 from shared.stream.kafka import KafkaProducer
 from shared.stream.relay import Relay
-from tests.ledgerkit import language, tally
+from tests.ledgerkit import PARTITIONS, language, tally, task
 
 
-async def sequencer(store: PostgresStore, service: str) -> None:
-    while True:
-        if not await store.sequence(37):
-            await asyncio.sleep(0.01)
+async def writer(store: PostgresStore, service: str) -> None:
+    """Add to random names until killed."""
+    words = language(service)
+    writing = Writer(tally(words), store, partitions=PARTITIONS)
+    run = asyncio.ensure_future(writing.run())
+    while not run.done():
+        names = [f"n{random.randrange(40)}" for _ in range(25)]
+        await writing.submit(Unit([task(words, name) for name in names]))
 
 
 async def relay(store: PostgresStore, service: str) -> None:
@@ -60,4 +67,4 @@ if __name__ == "__main__":
     _, chosen, name = sys.argv
     if chosen == "service":
         serve(name)
-    asyncio.run(alone({"sequencer": sequencer, "relay": relay}[chosen], name))
+    asyncio.run(alone({"writer": writer, "relay": relay}[chosen], name))

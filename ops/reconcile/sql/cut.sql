@@ -1,2 +1,2 @@
--- Where a service stands: the time, the feed's head, and how many messages wait for a position.
-select clock_timestamp(), h.position, h.published, (select count(*) from outbox) from head h
+-- Where a service stands: the time, the head of its log, and up to where it was published.
+select clock_timestamp(), h.position, r.published from head h, relay r

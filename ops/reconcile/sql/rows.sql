@@ -1,10 +1,9 @@
 -- The log in the order of keys, so that the logs of all services can be walked side by side; inside a key by stream and
 -- version. All endpoints share one stream, whatever their keys. A stream's snapshot comes with its last event.
-select m.id, g.name, m.key, m.stream, m.version, m.type, m.topic, m.partition, m.at, m.meta, m.data,
-       f.position, s.schema, s.state, s.guard
+select m.position, g.name, m.key, m.stream, m.version, m.type, m.topic, m.partition, m.at, m.meta, m.data,
+       s.schema, s.state, s.guard
 from messages m
      cross join lateral (
          select case when m.stream = 'endpoints-all' then m.stream else m.key end collate "C") as g (name)
-     left join (select message_id, min(position) as position from feed group by message_id) f on f.message_id = m.id
      left join streams s on s.id = m.stream and s.version = m.version
-order by g.name, m.stream collate "C", m.version nulls last, m.id
+order by g.name, m.stream collate "C", m.version nulls last, m.position

@@ -10,40 +10,31 @@ create table streams (
     guard   bigint not null default 0 check (guard >= 0)  -- second line behind the deciders: nothing is oversold
 ) with (fillfactor = 80);  -- room for HOT updates: every append rewrites a row
 
--- The log. An event has a stream and a contiguous version; a command that was sent has no version.
--- A row without a topic is private to this service.
+-- The log, which is also the feed. Positions are dense over all rows and given in commit order (see `head`). An event has a
+-- stream and a contiguous version; a command that was sent has no version. A row without a topic is private to this
+-- service; `previous` is the position before this one on the same topic and partition.
 create table messages (
-    id        bigint generated always as identity primary key,
+    position  bigint primary key,
     stream    text not null,
     version   integer check (version > 0),
     type      text not null,
     topic     text,
     partition smallint,
+    previous  bigint,
     key       text not null,
     at        timestamptz not null,
     meta      bytea not null,
-    data      bytea not null
+    data      bytea not null,
+    check ((topic is null) = (previous is null) and (topic is null) = (partition is null))
 );
 create unique index messages_stream on messages (stream, version) where version is not null;
 
--- Ids of messages that wait for a position. Filled with the message, emptied by the sequencer.
-create table outbox (id bigint primary key);
-
--- The order in which messages are published: dense positions, given once, durable before anyone sees them.
--- `previous` is the position before this one on the same topic and partition.
-create table feed (
-    position   bigint primary key,
-    message_id bigint not null,
-    previous   bigint not null
-);
-
--- The sequencer's lock and cursor: one row. `published` may lag behind what the broker has.
+-- The last position given: one row, locked from taking positions until the commit.
 create table head (
-    one       boolean primary key default true check (one),
-    position  bigint not null,
-    published bigint not null
+    one      boolean primary key default true check (one),
+    position bigint not null
 );
-insert into head values (true, 0, 0);
+insert into head values (true, 0);
 
 -- The last position given on each topic and partition.
 create table chain (
@@ -52,6 +43,13 @@ create table chain (
     position  bigint not null,
     primary key (topic, partition)
 );
+
+-- Up to which position the broker is known to have the feed; may lag behind what it has.
+create table relay (
+    one       boolean primary key default true check (one),
+    published bigint not null
+);
+insert into relay values (true, 0);
 
 -- How far this service has handled each topic and partition: the broker's next offset, and the producer's position
 -- (the watermark). Written in the transaction that holds the effects of handling.
@@ -103,7 +101,9 @@ create table parked (
     error     text not null,
     parked_at timestamptz not null
 );
-create index parked_key on parked (topic, key, id);
+-- A key is the sender's: a B-tree refuses rows above 2,704 bytes, and a record that could not even be parked would stop its
+-- partition for good. A hash index takes every length; few rows share a key, so their order needs no index.
+create index parked_key on parked using hash (key);
 
 -- Answers already given, by Idempotency-Key. `scope` is the API key's id.
 create table idempotency (
@@ -116,8 +116,8 @@ create table idempotency (
     primary key (scope, key)
 );
 
--- For people with a SQL prompt: the log with its bytes as text.
+-- For people with a SQL prompt: the log with its bytes as text. As json, not jsonb, which refuses an escaped NUL.
 create view log as
-select id, stream, version, type, topic, partition, key, at,
-       convert_from(meta, 'UTF8')::jsonb as meta, convert_from(data, 'UTF8')::jsonb as data
+select position, stream, version, type, topic, partition, previous, key, at,
+       convert_from(meta, 'UTF8')::json as meta, convert_from(data, 'UTF8')::json as data
 from messages;

@@ -1,4 +1,3 @@
-select f.position, f.previous, m.topic, m.partition, m.key, m.type, m.stream, m.version, m.at, m.meta, m.data
-from feed f join messages m on m.id = f.message_id
-where f.position > %(after)b
-order by f.position limit %(limit)b
+select position, previous, topic, partition, key, type, stream, version, at, meta, data
+from messages where position > %(after)b and topic is not null
+order by position limit %(limit)b

@@ -48,6 +48,12 @@ async def commit(store: Any, want: Want | None = None, **what: Any) -> Any:
     return found
 
 
+async def append(store: Any, **what: Any) -> Any:
+    async with store.transaction() as tx:
+        await tx.read(Want())
+        return await tx.write(writes(**what))
+
+
 async def look(store: Any, **what: Any) -> Any:
     async with store.transaction() as tx:
         return await tx.read(Want(**what))
@@ -91,7 +97,7 @@ async def test_of_two_creators_one_meets_a_conflict_and_leaves_nothing(store: An
     assert await store.snapshot("b-1") is None
     assert await store.stream("b-1") == []
     assert await store.checkpoints([P0]) == {P0: Mark(0, 0)}
-    assert len(await store.sequence(10)) == 1
+    assert len((await store.feed(0, 10)).rows) == 1
 
 
 async def test_a_locked_stream_is_waited_for(store: Any) -> None:
@@ -140,42 +146,66 @@ async def test_a_checkpoint_is_locked_and_shows_another_owner(store: Any) -> Non
     assert await store.checkpoints([P0, P1]) == {P0: Mark(5, 50), P1: Mark(0, 0)}
 
 
-async def test_positions_are_dense_and_chained_by_partition(store: Any) -> None:
-    await commit(store, rows=[event("a-1", 1), private("a-1", 2), command(3), event("a-1", 3)])
-    await commit(store, rows=[event("b-1", 1, partition=1), event("a-2", 1), command(3)])
-    first, rest = await store.sequence(2), await store.sequence(100)
-    assert await store.sequence(100) == []
-    assert len(first) == 2
-    feed = first + rest
+async def test_positions_are_dense_and_published_rows_chained_by_partition(store: Any) -> None:
+    one = await append(
+        store, rows=[event("a-1", 1), private("a-1", 2), command(3), event("a-1", 3)]
+    )
+    two = await append(store, rows=[event("b-1", 1, partition=1), event("a-2", 1), command(3)])
+    assert (one.after, one.upto, two.after, two.upto) == (0, 4, 4, 7)
+    feed = one.rows + two.rows
     assert [(r.position, r.previous, r.topic, r.partition) for r in feed] == [
         (1, 0, "oms.x.events", 0),
-        (2, 0, "oms.y.commands", 3),
-        (3, 1, "oms.x.events", 0),
-        (4, 0, "oms.x.events", 1),
-        (5, 3, "oms.x.events", 0),
-        (6, 2, "oms.y.commands", 3),
+        (3, 0, "oms.y.commands", 3),
+        (4, 1, "oms.x.events", 0),
+        (5, 0, "oms.x.events", 1),
+        (6, 4, "oms.x.events", 0),
+        (7, 3, "oms.y.commands", 3),
     ]
     assert [(r.stream, r.version) for r in feed[:3]] == [("a-1", 1), ("a-1", None), ("a-1", 3)]
-    assert await store.feed(0, 100) == feed
-    assert await store.feed(4, 1) == feed[4:5]
-    assert await store.feed_of("oms.x.events", 0, 1, 5, 10) == [feed[2], feed[4]]
-    assert await store.feed_of("oms.x.events", 0, 0, 4, 1) == [feed[0]]
-    assert await store.heads() == {P0: 5, P1: 4, ("oms.y.commands", 3): 6}
+    assert await store.feed_of("oms.x.events", 0, 1, 6, 10) == [feed[2], feed[4]]
+    assert await store.feed_of("oms.x.events", 0, 0, 5, 1) == [feed[0]]
+    await store.mark_published(6)
+    assert await store.heads() == {P0: (6, True), P1: (5, True), ("oms.y.commands", 3): (7, False)}
 
 
-async def test_two_sequencers_give_each_position_once(store: Any) -> None:
-    for n in range(4):
-        await commit(store, rows=[event(f"a-{n}", v) for v in range(1, 11)])
+async def test_the_feed_tells_up_to_where_it_is_complete(store: Any) -> None:
+    assert await store.feed(0, 10) == (0, 0, [])
+    one = await append(store, rows=[event("a-1", 1), event("a-1", 2), private("a-1", 3)])
+    assert one == await store.feed(0, 10) == (0, 3, one.rows)
+    assert await store.feed(0, 1) == (0, 1, one.rows[:1])
+    assert await store.feed(2, 10) == (2, 3, [])
 
-    async def drain() -> list[Any]:
-        out: list[Any] = []
-        while rows := await store.sequence(3):
-            out += rows
-        return out
 
-    drained = [row for some in await asyncio.gather(*(drain() for _ in range(3))) for row in some]
-    assert sorted(r.position for r in drained) == list(range(1, 41))
-    assert await store.feed(0, 100) == sorted(drained)
+async def test_a_batch_without_messages_takes_no_position(store: Any) -> None:
+    assert await append(store, checkpoints={P0: Mark(1, 1)}) is None
+    assert (await store.feed(0, 10)).upto == 0
+
+
+async def test_writers_side_by_side_take_positions_in_the_order_in_which_they_become_visible(
+    store: Any,
+) -> None:
+    parts: list[Any] = []
+
+    async def write(name: str) -> None:
+        for version in range(1, 11):
+            rows = [event(name, 2 * version - 1), event(name, 2 * version, partition=1)]
+            parts.append(await append(store, rows=rows))
+
+    async def follow() -> list[Any]:
+        seen, after = [], 0
+        while after < 120:
+            part = await store.feed(after, 7)
+            seen += part.rows
+            after = part.upto
+        return seen
+
+    following = asyncio.ensure_future(follow())
+    await asyncio.gather(*(write(f"a-{n}") for n in range(6)))
+    async with asyncio.timeout(10):
+        seen = await following
+    assert [r.position for r in seen] == list(range(1, 121))
+    assert [r.previous for r in seen] == [0, 0, *range(1, 119)]
+    assert sorted(r for part in parts for r in part.rows) == seen
 
 
 async def test_the_published_cursor_only_advances(store: Any) -> None:
@@ -309,10 +339,10 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-async def assert_empty(store: Any) -> None:
+async def assert_empty(store: Any, start: int = 0) -> None:
     assert await store.snapshot("a-1") is None
     assert await store.stream("a-1") == []
-    assert await store.sequence(10) == []
+    assert await store.feed(start, 10) == (start, start, [])
     assert (await store.checkpoints([P0]))[P0] == Mark(0, 0)
     assert await store.due_timers(LATER, 10) == []
     assert await store.effects_open(10) == []
@@ -322,7 +352,6 @@ async def assert_empty(store: Any) -> None:
 
 async def test_leaving_without_writing_leaves_nothing_and_no_lock(store: Any) -> None:
     await commit(store, rows=[event("b-1", 1)], streams={"b-1": snapshot(1)})
-    await store.sequence(10)
     async with store.transaction() as tx:
         await tx.read(Want(streams={"b-1"}, checkpoints={P0}))
     reading = asyncio.Event()
@@ -339,7 +368,7 @@ async def test_leaving_without_writing_leaves_nothing_and_no_lock(store: Any) ->
     await asyncio.wait([job])
     async with asyncio.timeout(5):
         assert (await look(store, streams={"b-1"})).streams["b-1"].version == 1
-    await assert_empty(store)
+    await assert_empty(store, start=1)
 
 
 @pytest.mark.parametrize(

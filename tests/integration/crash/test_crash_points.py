@@ -30,8 +30,8 @@ from shared.ledger.crashpoints import (
     AFTER_COMMIT,
     AFTER_EFFECT,
     AFTER_PUBLISH,
-    AFTER_SEQUENCING,
     BEFORE_COMMIT,
+    BEFORE_PUBLISH,
 )
 from shared.ledger.postgres import PostgresStore
 from shared.ledger.refold import Progress, refold
@@ -44,10 +44,10 @@ ORDERS_MAX = ORDERS_MIN + 1_000
 WAVE = 5
 SKUS = 7
 
-EVERYWHERE = (BEFORE_COMMIT, AFTER_COMMIT, AFTER_SEQUENCING, AFTER_PUBLISH)
+EVERYWHERE = (BEFORE_COMMIT, AFTER_COMMIT, BEFORE_PUBLISH, AFTER_PUBLISH)
 PLAN = {
     "order": (AFTER_COMMIT, AFTER_PUBLISH, AFTER_EFFECT),
-    "inventory": (BEFORE_COMMIT, AFTER_SEQUENCING),
+    "inventory": (BEFORE_COMMIT, BEFORE_PUBLISH),
     "fulfillment": (AFTER_COMMIT, AFTER_PUBLISH),
 }
 if os.environ.get("OMS_CRASH_ALL"):

@@ -90,22 +90,31 @@ def _copy(c: Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
 
 
 def _load_log(c: Connection, log: Log, world: World) -> None:
-    columns = "id, stream, version, type, topic, partition, key, at, meta, data"
+    columns = "position, stream, version, type, topic, partition, previous, key, at, meta, data"
     _copy(
         c,
         f"messages ({columns})",
         (
-            (m.id, m.stream, m.version, m.type, m.topic, m.partition, m.key, m.at, m.meta, m.data)
+            (
+                m.position,
+                m.stream,
+                m.version,
+                m.type,
+                m.topic,
+                m.partition,
+                before,
+                m.key,
+                m.at,
+                m.meta,
+                m.data,
+            )
             for m in log.messages
+            for before in [log.previous[m.position]]
         ),
     )
-    _copy(c, "feed", ((x.position, x.message_id, x.previous) for x in log.lines))
-    _copy(c, "outbox", ((id,) for id in log.outbox))
     _copy(c, "chain", ((*partition, n) for partition, n in log.cut.heads.items()))
-    c.execute("select setval(pg_get_serial_sequence('messages', 'id'), max(id)) from messages")
-    c.execute(
-        "update head set position = %s, published = %s", [log.cut.position, log.cut.published]
-    )
+    c.execute("update head set position = %s", [log.cut.position])
+    c.execute("update relay set published = %s", [log.cut.published])
     columns = "streams (id, version, schema, state, guard)"
     _copy(c, columns, ((id, *snapshot) for id, snapshot in log.snapshots.items()))
     _copy(c, "checkpoints", ((*p, n, n) for p, n in log.cut.marks.items()))

@@ -79,8 +79,8 @@ PLANTED = {
     ),
     "event appended by hand": Planted(
         "order",
-        """insert into messages (stream, version, type, topic, partition, key, at, meta, data)
-           select stream, 10, type, topic, partition, key, at, meta, data from messages
+        """insert into messages
+           select position + 100000, stream, 10, type, topic, partition, previous, key, at, meta, data from messages
            where stream = 'order-{plain}' and version = 7""",
         6,
         "order-{plain}",
@@ -88,18 +88,26 @@ PLANTED = {
     ),
     "nobody told": Planted(
         "order",
-        "delete from feed where message_id = (select id from messages where stream = 'order-{plain}' and version = 9)",
+        """update messages set topic = null, partition = null, previous = null
+           where stream = 'order-{plain}' and version = 9""",
         8,
         "order-{plain}",
-        "neither in the feed nor in the outbox",
+        "topic is None",
     ),
-    "feed hole": Planted("order", "delete from feed where position = 5", 8, "", "1 are missing"),
-    "two positions": Planted(
+    "chain cut": Planted(
         "order",
-        """insert into feed select position + 1, message_id, previous from feed order by position desc limit 1""",
+        "update messages set previous = 0 where stream = 'order-{plain}' and version = 9",
         8,
-        "order-",
-        "2 feed positions",
+        "order-{plain}",
+        "it says that position 0 is before it",
+    ),
+    "log hole": Planted("order", "delete from messages where position = 5", 8, "", "1 are missing"),
+    "log cut off": Planted(
+        "order",
+        "delete from messages where position = (select max(position) from messages)",
+        8,
+        "head",
+        "the log ends at",
     ),
     "snapshot edited": Planted(
         "inventory",

@@ -178,5 +178,5 @@ async def test_a_healed_record_is_the_one_that_was_published(stack: Stack, tmp_p
                 assert plain == [(r.key, r.value, list(r.headers)) for r in records]
             heads = await healer.heads({at.words.events})
             assert heads == await producing.store.heads()
-            row = (await producing.store.feed(0, 1))[0]
+            row = (await producing.store.feed(0, 1)).rows[0]
             assert envelope(row, f"/oms/{at.service}").previous == 0

@@ -1,7 +1,7 @@
 """What a world leaves behind, as plain lists that a test may tamper with before they are reconciled."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from ops.reconcile.money import LedgerEntry, micros
 from services.views.domain import document as documents
 from shared.events import SERVICES, encode
 from shared.ledger.memory_tables import Tables
-from shared.ledger.store import LogRow, Meta
+from shared.ledger.store import LogRow
 from tests.unit.reconcile.world import World
 
 #: Makes another message of a decoded one: fields of its JSON.
@@ -28,13 +28,12 @@ class Log:
     service: str
     cut: Cut
     messages: list[Row]
-    lines: list[FeedLine]
+    previous: dict[int, int | None]
     snapshots: dict[str, Any]
-    outbox: set[int] = field(default_factory=set)
 
     def rows(self) -> Iterator[Row]:
         def order(row: Row) -> tuple[Any, ...]:
-            return row.group, row.stream, row.version is None, row.version or 0, row.id
+            return row.group, row.stream, row.version is None, row.version or 0, row.position
 
         for row in sorted(self.messages, key=order):
             snapshot = self.snapshots.get(row.stream)
@@ -46,20 +45,9 @@ class Log:
                 yield row
 
     def feed(self) -> Iterator[FeedLine]:
-        by_id = {row.id: row for row in self.messages}
-        for x in sorted(self.lines, key=lambda x: x.position):
-            row = by_id.get(x.message_id)
-            if row is None:
-                yield FeedLine(x.position, x.previous, x.message_id, None, None, None, None)
-            else:
-                place = (row.topic, row.partition, row.stream, row.version)
-                yield FeedLine(x.position, x.previous, x.message_id, *place)
-
-    def unfed(self) -> Iterator[tuple[int, str, int, str]]:
-        fed = {x.message_id for x in self.lines}
-        for row in self.messages:
-            if row.topic is not None and row.id not in fed and row.id not in self.outbox:
-                yield row.id, row.stream, row.version or 0, "neither in the feed nor in the outbox"
+        for x in sorted(self.messages, key=lambda x: x.position):
+            previous = self.previous.get(x.position)
+            yield FeedLine(x.position, previous, x.topic, x.partition, x.stream, x.version)
 
     def stray_snapshots(self) -> Iterator[tuple[str, int]]:
         ends = {(row.stream, row.version) for row in self.messages}
@@ -94,19 +82,16 @@ class Log:
             self.messages.remove(row)
 
     def add(self, row: Row, **columns: Any) -> Row:
-        """One more row, made of another, at the end of the log and of the feed."""
-        row = row._replace(id=max(x.id for x in self.messages) + 1, **columns)
+        """One more row, made of another, at the end of the log."""
+        position = max(x.position for x in self.messages) + 1
+        row = row._replace(position=position, **columns)
         self.messages.append(row)
-        if row.topic is not None:
-            position = len(self.lines) + 1
+        self.previous[position] = None
+        if row.topic is not None and row.partition is not None:
             partition = (row.topic, row.partition)
-            previous = self.cut.heads.get(partition, 0)  # type: ignore[arg-type]
-            self.lines.append(
-                FeedLine(position, previous, row.id, *partition, row.stream, row.version)
-            )
-            self.cut.heads[partition] = position  # type: ignore[index]
-            self.cut = self.cut._replace(position=position)
-            self.messages[-1] = row = row._replace(position=position)
+            self.previous[position] = self.cut.heads.get(partition, 0)
+            self.cut.heads[partition] = position
+        self.cut = self.cut._replace(position=position)
         return row
 
 
@@ -177,37 +162,25 @@ async def gather(world: World) -> Evidence:
 
 
 def _log(service: str, tables: Tables, now: datetime) -> Log:
-    positions = {_identity(x.stream, x.version, x.meta): x for x in tables.feed}
-    rows, lines = [], []
-    for id, logged in tables.messages.items():
-        message = _row(id, logged.row, logged.at)
-        fed = positions.get(_identity(message.stream, message.version, message.meta))
-        if fed is not None:
-            message = message._replace(position=fed.position)
-            place = (fed.topic, fed.partition, fed.stream, fed.version)
-            lines.append(FeedLine(fed.position, fed.previous, id, *place))
-        rows.append(message)
+    rows = [_row(position, x.row, x.at) for position, x in tables.messages.items()]
+    previous: dict[int, int | None] = dict.fromkeys(tables.messages)
+    previous |= {x.position: x.previous for x in tables.feed}
     cut = Cut(
         now,
         {partition: mark.sequence for partition, mark in tables.checkpoints.items()},
         dict(tables.chain),
-        len(tables.feed),
-        len(tables.feed),
-        outbox=len(tables.outbox),
+        len(rows),
+        len(rows),
         effects={id: owed.row.subject for id, owed in tables.effects.items()},
         due=frozenset(t.subject for t in tables.timers.values() if t.due_at <= now),
     )
-    return Log(service, cut, rows, lines, dict(tables.streams), set(tables.outbox))
+    return Log(service, cut, rows, previous, dict(tables.streams))
 
 
-def _identity(stream: str, version: int | None, meta: bytes) -> tuple[str, int | None, str]:
-    return stream, version, "" if version else msgspec.json.decode(meta, type=Meta).id
-
-
-def _row(id: int, row: LogRow, at: datetime) -> Row:
+def _row(position: int, row: LogRow, at: datetime) -> Row:
     shared = row.stream == "endpoints-all"
     return Row(
-        id,
+        position,
         row.stream if shared else row.key,
         row.key,
         row.stream,

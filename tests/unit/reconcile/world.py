@@ -138,7 +138,6 @@ class World:
                         moved = True
                         if self.watch is not None:
                             await self.watch()
-                await self.stores[name].sequence(10_000)
         self.read_views()
 
     async def deliver(self, consumer: str) -> bool:
@@ -148,8 +147,6 @@ class World:
             producer = catalogue.sequenced_by(topic)
             if producer is None:
                 continue
-            store = self.stores[producer]
-            await store.sequence(10_000)
             for n in range(PARTITIONS):
                 moved |= await self._deliver(consumer, producer, (topic, n))
         return moved

@@ -25,7 +25,7 @@ from services.views.reader import Reader
 from services.views.store import ViewStore
 from shared.ledger.migrate import migrate
 from shared.ledger.postgres import PostgresStore
-from shared.ledger.store import Partition
+from shared.ledger.store import Head, Partition
 from shared.ledger.work import Unit
 from shared.service import Keyring
 from shared.service.security import KeyEntry, Role, generate_key, hash_key
@@ -41,7 +41,7 @@ class NoHealer:
     async def fetch(self, partition: Partition, after: int, upto: int) -> list[Record]:
         raise CannotHeal("no feed in this test")
 
-    async def heads(self, topics: set[str]) -> dict[Partition, int]:
+    async def heads(self, topics: set[str]) -> dict[Partition, Head]:
         return {}
 
 
