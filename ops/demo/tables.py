@@ -142,7 +142,7 @@ def addresses(running: Running, order_id: str = "") -> RenderableType:
         pages.add_row("the same here", f"oms why {order_id}")
     pages.add_row("e-mails", f"{running.urls['sink']}/")
     for service in (*EVENT_SOURCED, "views"):
-        pages.add_row(f"{service} API", f"{running.urls[service]}/openapi.json")
+        pages.add_row(f"{service} API", f"{running.urls[service]}/docs")
     pages.add_row("metrics", f"{running.urls['order']}/metrics, likewise of each service (ops)")
     keys = Table.grid(padding=(0, 2))
     keys.add_row("sign in to the pages (agent)", running.keys["views"]["agent"])
