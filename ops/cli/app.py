@@ -209,10 +209,43 @@ def parked_list(*, data: Data = DATA, json: Json = False) -> None:
     execute(lambda out: parked.list_parked(data, out), json=json)
 
 
+Service = Annotated[str, typer.Argument(help="Whose parked messages.")]
+
+
+@parked_app.command("show")
+def parked_show(
+    *,
+    service: Service,
+    topic: Annotated[str, typer.Option(help="The topic, as listed.")],
+    key: Annotated[str, typer.Option(help="The key, as listed.")],
+    data: Data = DATA,
+    json: Json = False,
+) -> None:
+    """A key's parked messages in their order, with ids, headers and bytes (status 3 if none)."""
+    from ops.cli import parked
+
+    execute(lambda out: parked.show(data, service, topic, key, out), json=json)
+
+
+@parked_app.command("discard")
+def parked_discard(
+    *,
+    service: Service,
+    id: Annotated[int, typer.Argument(help="The message's id, from `oms parked show`.", min=1)],
+    reason: Annotated[str, typer.Option(help="Why; it is kept with the message.")],
+    data: Data = DATA,
+    json: Json = False,
+) -> None:
+    """Give one parked message up for good: what can never be handled blocks its key."""
+    from ops.cli import parked
+
+    execute(lambda out: parked.discard(data, service, id, reason, out), json=json)
+
+
 @parked_app.command("redrive")
 def parked_redrive(
     *,
-    service: Annotated[str, typer.Argument(help="Whose parked messages.")],
+    service: Service,
     topic: Annotated[str, typer.Option(help="Only this topic's …")] = "",
     key: Annotated[str, typer.Option(help="… messages of this key.")] = "",
     data: Data = DATA,

@@ -46,6 +46,8 @@ async def resolve(http: httpx.AsyncClient, name: str) -> str:
 
     Raises `CliError` when no order, or more than one, is meant.
     """
+    if not name.strip():
+        raise CliError(Exit.USAGE, "name an order: its id, CHANNEL/NUMBER or number")
     channel, slash, number = name.partition("/")
     if slash:
         return order_id_for(channel, number)

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 
 class Output:
@@ -23,9 +24,9 @@ class Output:
         """Where progress is shown."""
         return self._people
 
-    def say(self, text: str, style: str = "") -> None:
-        """A line for people."""
-        self._tables.print(text, style=style, markup=False, highlight=False)
+    def say(self, text: str | Text, style: str = "") -> None:
+        """A line for people; a terminal wraps it, nothing is cut."""
+        self._tables.print(text, style=style, soft_wrap=True, markup=False, highlight=False)
 
     def draw(self, shape: RenderableType) -> None:
         """A table for people."""

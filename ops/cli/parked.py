@@ -1,4 +1,4 @@
-"""``oms parked list`` and ``oms parked redrive``: what could not be handled, and handling it again."""
+"""``oms parked``: what could not be handled; handling it again, or giving it up."""
 
 import asyncio
 from pathlib import Path
@@ -38,6 +38,7 @@ async def list_parked(data: Path, out: Output) -> Exit:
     out.draw(table)
     out.say(
         "\nOnce the cause is gone: oms parked redrive SERVICE, or with --topic and --key for one."
+        "\nWhat can never be handled: oms parked show SERVICE --topic … --key …, then discard."
     )
     return Exit.PROBLEM
 
@@ -72,10 +73,7 @@ async def _of(running: Running, service: str) -> list[dict[str, Any]]:
 async def redrive(data: Path, service: str, topic: str, key: str, out: Output) -> Exit:
     """Apply parked records again, in order, once: of one key, or of every key of a service."""
     running = find(data)
-    if service not in SERVICES:
-        raise CliError(
-            Exit.USAGE, f"there is no service {service!r}; there are {', '.join(SERVICES)}"
-        )
+    _known(service)
     if bool(topic) != bool(key):
         raise CliError(Exit.USAGE, "give both --topic and --key, or neither for all of the service")
     wanted = [x for x in await _of(running, service) if x["topic"] != "effect"]
@@ -100,3 +98,43 @@ async def redrive(data: Path, service: str, topic: str, key: str, out: Output) -
             )
     out.answer({"items": done})
     return Exit.PROBLEM if any(x["error"] for x in done) else Exit.OK
+
+
+async def show(data: Path, service: str, topic: str, key: str, out: Output) -> Exit:
+    """A key's parked messages, oldest first. NOTHING when there is none."""
+    running = find(data)
+    _known(service)
+    async with running.http(service, "ops") as http:
+        asked = {"topic": topic, "key": key, "limit": 100}
+        found = (await get(http, "/parked/records", **asked))["items"]
+    out.answer({"items": found})
+    if not found:
+        out.say("Nothing of that is parked.")
+        return Exit.NOTHING
+    for x in found:
+        out.say(f"{x['id']}  partition {x['partition']}, offset {x['offset']}: {x['error']}")
+        for name, value in x["headers"]:
+            out.say(f"    {name}: {value}")
+        out.say(f"    {x['value'][:1000]}\n")
+    out.say(f"To give one up: oms parked discard {service} ID --reason '…'")
+    return Exit.OK
+
+
+async def discard(data: Path, service: str, id: int, reason: str, out: Output) -> Exit:
+    """Give one parked message up, on record."""
+    running = find(data)
+    _known(service)
+    async with running.http(service, "ops") as http:
+        response = await http.post("/parked/discard", json={"id": id, "reason": reason})
+    if response.is_error:
+        raise CliError(Exit.PROBLEM, f"{service}: {problem(response)}")
+    out.answer(response.json())
+    out.say(f"Message {id} is discarded. Those behind it: oms parked redrive {service}")
+    return Exit.OK
+
+
+def _known(service: str) -> None:
+    if service not in SERVICES:
+        raise CliError(
+            Exit.USAGE, f"there is no service {service!r}; there are {', '.join(SERVICES)}"
+        )

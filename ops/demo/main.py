@@ -48,7 +48,7 @@ async def demo(host: Host, options: Options, out: Output) -> Exit:
             await around.play(options.rate, lambda: show.counts(asdict(around.tracker.counts)))
         exit_code = await _judge(around, mails_before, out)
         if not options.leave:
-            out.draw(addresses(running, _worth_a_look(around)))
+            out.say(addresses(running, _worth_a_look(around)))
             await _until_stopped(host, out)
     return exit_code
 
@@ -57,7 +57,7 @@ async def demo_file(host: Host, path: Path, mapping: str, out: Output, *, leave:
     """Live a file of real orders through on the host's system, and judge it."""
     exit_code = await import_file(host.running, path, mapping, out, checked=True)
     if not leave:
-        out.draw(addresses(host.running))
+        out.say(addresses(host.running))
         await _until_stopped(host, out)
     return exit_code
 

@@ -132,22 +132,26 @@ def _unfinished(summary: Summary) -> Table:
     return table
 
 
-def addresses(running: Running, order_id: str = "") -> RenderableType:
-    """Where to look, and the keys: nothing is open without one."""
-    pages = Table.grid(padding=(0, 2))
+def addresses(running: Running, order_id: str = "") -> Text:
+    """Where to look, and the keys: nothing is open without one. Lines to copy from, never cut to a width."""
     views = running.urls["views"]
-    pages.add_row("orders", f"{views}/")
+    pages = [("orders", f"{views}/")]
     if order_id:
-        pages.add_row("one order", f"{views}/orders/{order_id}/page")
-        pages.add_row("the same here", f"oms why {order_id}")
-    pages.add_row("e-mails", f"{running.urls['sink']}/")
-    for service in (*EVENT_SOURCED, "views"):
-        pages.add_row(f"{service} API", f"{running.urls[service]}/openapi.json")
-    pages.add_row("metrics", f"{running.urls['order']}/metrics, likewise of each service (ops)")
-    keys = Table.grid(padding=(0, 2))
-    keys.add_row("sign in to the pages (agent)", running.keys["views"]["agent"])
-    keys.add_row("place orders (channel web)", running.keys["order"]["channel:web"])
-    keys.add_row("metrics and feed of orders (ops)", running.keys["order"]["ops"])
-    keys.add_row("all keys", str(running.data / "keys" / "plain.json"))
-    heads = [Text(f"\n{words}", style="bold") for words in ("Look at", "Keys of this system")]
-    return Group(heads[0], pages, heads[1], keys)
+        pages.append(("one order", f"{views}/orders/{order_id}/page"))
+        pages.append(("the same here", f"oms why {order_id}"))
+    pages.append(("e-mails", f"{running.urls['sink']}/"))
+    pages += [(f"{s} API", f"{running.urls[s]}/docs") for s in (*EVENT_SOURCED, "views")]
+    metrics = f"{running.urls['order']}/metrics, likewise of each service (ops)"
+    pages.append(("metrics", metrics))
+    keys = [
+        ("sign in to the pages (agent)", running.keys["views"]["agent"]),
+        ("place orders (channel web)", running.keys["order"]["channel:web"]),
+        ("metrics and feed of orders (ops)", running.keys["order"]["ops"]),
+        ("all keys", str(running.data / "keys" / "plain.json")),
+    ]
+    out = Text()
+    for head, rows in (("Look at", pages), ("Keys of this system", keys)):
+        width = max(len(name) for name, _ in rows)
+        out.append(f"\n{head}\n", style="bold")
+        out.append("".join(f"{name:<{width}}  {value}\n" for name, value in rows))
+    return out

@@ -1,5 +1,6 @@
 """The fulfillment service over HTTP: what a warehouse, or its system, sees and says."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -8,12 +9,10 @@ from pydantic import Field
 
 from services.fulfillment import worklist
 from services.fulfillment.domain.refusals import POSSIBLE
-from services.fulfillment.domain.state import Fulfillment, Stage, evolve, initial, stage
+from services.fulfillment.domain.state import Fulfillment, Stage, stage
 from shared.events import LineQuantity
 from shared.events import fulfillment as e
 from shared.events.envelope import rfc3339
-from shared.ledger.store import Meta
-from shared.ledger.work import Outcome
 from shared.service import (
     IdempotencyKey,
     Identifier,
@@ -32,8 +31,9 @@ from shared.service import (
     require,
     router,
 )
-from shared.service.commands import as_response, decide
+from shared.service.commands import answer
 from shared.service.pagination import Cursor, Limit, decode_cursor, encode_cursor, link_header
+from shared.service.reading import read_state, read_story
 from shared.service.runtime import Runtime
 
 Worker = Annotated[Principal, Depends(require(Role.WAREHOUSE, Role.OPS))]
@@ -126,8 +126,11 @@ def _reading(r: APIRouter, runtime: Runtime) -> None:
     @r.get("/{fulfillment_id}")
     async def show(fulfillment_id: Identifier, who: Reader) -> dict[str, Any]:
         """One fulfillment, folded from its events, with its history."""
-        state, history, ship_to = await _read(runtime, fulfillment_id)
-        return {**_shown(fulfillment_id, state), "ship_to": ship_to, "history": history}
+        story = await read_story(runtime.table, runtime.store, *_addressed(fulfillment_id))
+        opened = (x for x in story.events if isinstance(x, e.FulfillmentOpened))
+        ship_to = next((msgspec.to_builtins(x.ship_to) for x in opened), None)
+        shown = _shown(fulfillment_id, story.state)
+        return {**shown, "ship_to": ship_to, "history": story.history}
 
 
 def _picking(r: APIRouter, runtime: Runtime) -> None:
@@ -139,7 +142,7 @@ def _picking(r: APIRouter, runtime: Runtime) -> None:
             order_id=await _order_of(runtime, fulfillment_id),
             picker=body.picker or who.subject,
         )
-        return await _answer(runtime, command, who, key)
+        return await answer(runtime.writer, command, who, key, partial(_shown, fulfillment_id))
 
     @r.post("/{fulfillment_id}/pick", status_code=202)
     async def pick(fulfillment_id: Identifier, body: PickIn, who: Worker, key: Key) -> Response:
@@ -152,7 +155,7 @@ def _picking(r: APIRouter, runtime: Runtime) -> None:
             short_reason=body.short_reason,
             pick_id=body.pick_id,
         )
-        return await _answer(runtime, command, who, key)
+        return await answer(runtime.writer, command, who, key, partial(_shown, fulfillment_id))
 
     @r.post("/{fulfillment_id}/pack", status_code=202)
     async def pack(fulfillment_id: Identifier, body: PackIn, who: Worker, key: Key) -> Response:
@@ -163,7 +166,7 @@ def _picking(r: APIRouter, runtime: Runtime) -> None:
             package_id=body.package_id,
             lines=_units(body.lines),
         )
-        return await _answer(runtime, command, who, key)
+        return await answer(runtime.writer, command, who, key, partial(_shown, fulfillment_id))
 
 
 def _sending(r: APIRouter, runtime: Runtime) -> None:
@@ -177,7 +180,7 @@ def _sending(r: APIRouter, runtime: Runtime) -> None:
             carrier=body.carrier,
             tracking_number=body.tracking_number,
         )
-        return await _answer(runtime, command, who, key)
+        return await answer(runtime.writer, command, who, key, partial(_shown, fulfillment_id))
 
     @r.post("/{fulfillment_id}/deliver", status_code=202)
     async def deliver(
@@ -190,48 +193,24 @@ def _sending(r: APIRouter, runtime: Runtime) -> None:
             package_id=body.package_id,
             delivered_at=body.delivered_at,
         )
-        return await _answer(runtime, command, who, key)
-
-
-async def _answer(
-    runtime: Runtime, command: e.FulfillmentCommand, who: Principal, key: IdempotencyKey
-) -> Response:
-    def respond(outcome: Outcome) -> tuple[int, Any]:
-        return 202, _shown(command.fulfillment_id, outcome.states[command.subject])
-
-    reply = await decide(runtime.writer, command, who, key, respond)
-    return as_response(reply)
-
-
-async def _read(
-    runtime: Runtime, fulfillment_id: str
-) -> tuple[Fulfillment, list[dict[str, Any]], Any]:
-    """State, history and address, from the log. Raises `Problem` 404 for an unknown id."""
-    state = initial()
-    history: list[dict[str, Any]] = []
-    ship_to: Any = None
-    for _, tag, at, meta, data in await runtime.store.stream(f"fulfillment-{fulfillment_id}"):
-        event: Any = runtime.table.codec.decode(tag, data)
-        state = evolve(state, event)
-        if isinstance(event, e.FulfillmentOpened):
-            ship_to = msgspec.to_builtins(event.ship_to)
-        asked = msgspec.json.decode(meta, type=Meta)
-        history.append(
-            {"type": tag, "at": rfc3339(at), "actor": asked.actor, "cause": asked.causation}
-        )
-    if not history:
-        raise Problem(
-            404,
-            "fulfillment-unknown",
-            "No such fulfillment",
-            detail=f"There is no fulfillment {fulfillment_id}; GET /fulfillments lists the open.",
-        )
-    return state, history, ship_to
+        return await answer(runtime.writer, command, who, key, partial(_shown, fulfillment_id))
 
 
 async def _order_of(runtime: Runtime, fulfillment_id: str) -> str:
-    state, _, _ = await _read(runtime, fulfillment_id)
-    return state.order_id
+    found = await read_state(runtime.table, runtime.store, *_addressed(fulfillment_id))
+    order_id: str = found.state.order_id
+    return order_id
+
+
+def _addressed(fulfillment_id: str) -> tuple[str, Problem]:
+    """The stream of a fulfillment, and the answer where it has none."""
+    unknown = Problem(
+        404,
+        "fulfillment-unknown",
+        "No such fulfillment",
+        detail=f"There is no fulfillment {fulfillment_id}; GET /fulfillments lists the open.",
+    )
+    return f"fulfillment-{fulfillment_id}", unknown
 
 
 def _units(lines: list[LineIn]) -> tuple[LineQuantity, ...]:

@@ -1,6 +1,6 @@
 """The inventory service over HTTP: make items known, move stock, look at stock and reservations."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import msgspec
@@ -12,9 +12,8 @@ from services.inventory.domain.limits import LINES_MAX, QUANTITY_MAX
 from services.inventory.domain.movements import DESCRIPTION_MAX
 from services.inventory.domain.reservation import Reservation
 from services.inventory.domain.stock import Stock
-from shared.events import Command, StockLine
+from shared.events import StockLine
 from shared.events.inventory import AdjustStock, ReceiveStock, RegisterItem, StockCommand
-from shared.ledger.work import Outcome
 from shared.service import (
     FieldError,
     IdempotencyKey,
@@ -32,9 +31,9 @@ from shared.service import (
     require,
     router,
 )
-from shared.service.commands import Respond, as_response, decide
+from shared.service.commands import answer
 from shared.service.conditional import etag
-from shared.service.reading import Read, read_states
+from shared.service.reading import read_state, read_states
 from shared.service.runtime import Runtime
 
 SKUS_MAX = 100
@@ -206,12 +205,11 @@ def _movement_routes(r: APIRouter, runtime: Runtime) -> None:
     async def register(body: ItemIn, who: Mover, key: Key) -> Response:
         """Make a SKU known: only known SKUs can be ordered. Its first receipt does so, too."""
 
-        def respond(outcome: Outcome) -> tuple[int, Any]:
-            stock: Stock = outcome.states[f"stock-{body.sku}"]
-            return 201, {"sku": body.sku, "description": stock.description}
+        def shown(stock: Stock) -> dict[str, Any]:
+            return {"sku": body.sku, "description": stock.description}
 
         command = RegisterItem(sku=body.sku, description=body.description)
-        return await _answer(runtime, command, who, key, respond)
+        return await answer(runtime.writer, command, who, key, shown, status=201)
 
     @r.post("/receipts", status_code=201, response_model=MovementOut)
     async def receive(body: ReceiptIn, who: Mover, key: Key) -> Response:
@@ -219,7 +217,7 @@ def _movement_routes(r: APIRouter, runtime: Runtime) -> None:
         command = ReceiveStock(
             movement_id=body.movement_id, lines=_moved(body.lines), reference=body.reference
         )
-        return await _answer(runtime, command, who, key, _movement_made(command))
+        return await _move(runtime, command, who, key)
 
     @r.post("/adjustments", status_code=201, response_model=MovementOut)
     async def adjust(body: AdjustmentIn, who: Mover, key: Key) -> Response:
@@ -230,31 +228,21 @@ def _movement_routes(r: APIRouter, runtime: Runtime) -> None:
             reason=body.reason,
             actor=who.subject,
         )
-        return await _answer(runtime, command, who, key, _movement_made(command))
+        return await _move(runtime, command, who, key)
 
 
 def _moved(lines: Iterable[ReceiptLineIn | AdjustmentLineIn]) -> tuple[StockLine, ...]:
     return tuple(StockLine(sku=x.sku, location=x.location, quantity=x.quantity) for x in lines)
 
 
-def _movement_made(command: StockCommand) -> Callable[[Outcome], tuple[int, Any]]:
-    def respond(outcome: Outcome) -> tuple[int, Any]:
-        return 201, {"movement_id": command.movement_id, "lines": len(command.lines)}
-
-    return respond
-
-
-async def _answer(
-    runtime: Runtime, command: Command, who: Principal, key: IdempotencyKey, respond: Respond
+async def _move(
+    runtime: Runtime, command: StockCommand, who: Principal, key: IdempotencyKey
 ) -> Response:
-    reply = await decide(runtime.writer, command, who, key, respond)
-    return as_response(reply)
+    made = {"movement_id": command.movement_id, "lines": len(command.lines)}
+    return await answer(runtime.writer, command, who, key, lambda _: made, status=201)
 
 
 def _stock_routes(r: APIRouter, runtime: Runtime) -> None:
-    async def read(streams: Iterable[str]) -> dict[str, Read]:
-        return await read_states(runtime.table, runtime.store, streams)
-
     @r.get("/stock", response_model=StockListOut)
     async def stocks(
         who: Looker,
@@ -265,7 +253,8 @@ def _stock_routes(r: APIRouter, runtime: Runtime) -> None:
     ) -> dict[str, Any]:
         """The stock of several SKUs."""
         asked = _split(skus)
-        found = await read(f"stock-{sku}" for sku in asked)
+        streams = [f"stock-{sku}" for sku in asked]
+        found = await read_states(runtime.table, runtime.store, streams)
         known = [sku for sku in asked if f"stock-{sku}" in found]
         return {
             "items": [
@@ -278,21 +267,19 @@ def _stock_routes(r: APIRouter, runtime: Runtime) -> None:
     @r.get("/stock/{sku:path}", response_model=StockOut)
     async def stock(who: Looker, sku: Annotated[Sku, Path()], response: Response) -> Any:
         """The stock of one SKU; the ETag is its version."""
-        found = (await read([f"stock-{sku}"])).get(f"stock-{sku}")
-        if found is None:
-            detail = f"{sku!r} was never registered or received: see POST /items."
-            raise Problem(404, "sku-unknown", "No such SKU", detail=detail)
+        detail = f"{sku!r} was never registered or received: see POST /items."
+        unknown = Problem(404, "sku-unknown", "No such SKU", detail=detail)
+        found = await read_state(runtime.table, runtime.store, f"stock-{sku}", unknown)
         response.headers["ETag"] = etag(found.version)
         return stock_out(sku, found.state, found.version)
 
     @r.get("/reservations/{reservation_id}", response_model=ReservationOut)
     async def reservation(who: Insider, reservation_id: Identifier, response: Response) -> Any:
         """Where a reservation stands; an order's first is ``<order_id>.1``."""
+        detail = f"Nobody has asked for the reservation {reservation_id!r}."
+        unknown = Problem(404, "reservation-unknown", "No such reservation", detail=detail)
         stream = f"reservation-{reservation_id}"
-        found = (await read([stream])).get(stream)
-        if found is None:
-            detail = f"Nobody has asked for the reservation {reservation_id!r}."
-            raise Problem(404, "reservation-unknown", "No such reservation", detail=detail)
+        found = await read_state(runtime.table, runtime.store, stream, unknown)
         response.headers["ETag"] = etag(found.version)
         return reservation_out(reservation_id, found.state, found.version)
 

@@ -1,5 +1,6 @@
 """The order service over HTTP: place, look, cancel, release a hold."""
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -35,8 +36,8 @@ from shared.service import (
     require,
     router,
 )
-from shared.service.commands import as_response, decide
-from shared.service.reading import read_states
+from shared.service.commands import answer, decide
+from shared.service.reading import read_state
 from shared.service.runtime import Runtime
 from shared.service.security import check_channel
 
@@ -195,14 +196,17 @@ def _order_routes(r: APIRouter, runtime: Runtime) -> None:
     @r.get("/orders/{order_id}")
     async def show(order_id: Identifier, who: Reader) -> dict[str, Any]:
         """The order as the order service decides by it; the whole picture is in the views."""
-        state = await _state(runtime, order_id)
-        return {"order_id": order_id, **_shown(state)}
+        unknown = Problem(
+            404, "order-unknown", "No such order", detail=f"No order {order_id} was placed"
+        )
+        found = await read_state(runtime.table, runtime.store, f"order-{order_id}", unknown)
+        return _shown(order_id, found.state)
 
     @r.post("/orders/{order_id}/cancel", status_code=202)
     async def cancel(order_id: Identifier, body: CancelIn, who: Agent, key: Key) -> Response:
         """Cancel what has not been charged or shipped."""
         command = e.CancelOrder(order_id=order_id, reason=body.reason, actor=who.subject)
-        return await _answer(runtime, command, who, key)
+        return await answer(runtime.writer, command, who, key, partial(_shown, order_id))
 
     @r.post("/orders/{order_id}/holds/{hold_id}/release", status_code=202)
     async def release(
@@ -212,32 +216,11 @@ def _order_routes(r: APIRouter, runtime: Runtime) -> None:
         command = e.ReleaseHold(
             order_id=order_id, hold_id=hold_id, actor=who.subject, note=body.note
         )
-        return await _answer(runtime, command, who, key)
+        return await answer(runtime.writer, command, who, key, partial(_shown, order_id))
 
 
-async def _answer(
-    runtime: Runtime, command: e.OrderCommand, who: Principal, key: IdempotencyKey
-) -> Response:
-    def respond(outcome: Outcome) -> tuple[int, Any]:
-        return 202, {"order_id": command.order_id, **_shown(outcome.states[command.subject])}
-
-    reply = await decide(runtime.writer, command, who, key, respond)
-    return as_response(reply)
-
-
-async def _state(runtime: Runtime, order_id: str) -> Order:
-    stream = f"order-{order_id}"
-    found = await read_states(runtime.table, runtime.store, [stream])
-    if stream not in found:
-        raise Problem(
-            404, "order-unknown", "No such order", detail=f"No order {order_id} was placed"
-        )
-    state: Order = found[stream].state
-    return state
-
-
-def _shown(state: Order) -> dict[str, Any]:
-    named = {
+def _shown(order_id: str, state: Order) -> dict[str, Any]:
+    named = {"order_id": order_id} | {
         f: getattr(state, f) for f in ("status", "channel", "external_id", "currency", "total")
     }
     rest = ("reservation", "cancelling", "rejection", "holds", "fulfillments")

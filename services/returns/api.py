@@ -1,5 +1,6 @@
 """The returns service over HTTP: agents ask and agree, the warehouse receives and inspects."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -12,8 +13,6 @@ from shared.events import LineQuantity
 from shared.events import returns as e
 from shared.events.envelope import rfc3339
 from shared.events.returns import Disposition
-from shared.ledger.store import Meta
-from shared.ledger.work import Outcome
 from shared.service import (
     IdempotencyKey,
     Identifier,
@@ -30,8 +29,9 @@ from shared.service import (
     require,
     router,
 )
-from shared.service.commands import as_response, decide
+from shared.service.commands import answer
 from shared.service.ids import new_id
+from shared.service.reading import read_state, read_story
 from shared.service.runtime import Runtime
 
 Agent = Annotated[Principal, Depends(require(Role.AGENT, Role.OPS))]
@@ -107,24 +107,21 @@ def _reading(r: APIRouter, runtime: Runtime) -> None:
     @r.get("/returns/{return_id}")
     async def show(return_id: Identifier, who: Reader) -> dict[str, Any]:
         """One return, folded from its events, with its history."""
-        found, history = await _read(runtime, return_id)
-        return {**_shown(return_id, found), "history": history}
+        story = await read_story(runtime.table, runtime.store, *_addressed(return_id))
+        return {**_shown(return_id, story.state), "history": story.history}
 
     @r.get("/orders/{order_id}/returnable")
     async def what_may_come_back(order_id: Identifier, who: Reader) -> dict[str, Any]:
         """Units of an order that have left, are claimed by returns, and may still be claimed."""
-        found = returnable.initial()
-        for _, tag, _, _, data in await runtime.store.stream(f"returnable-{order_id}"):
-            event: Any = runtime.table.codec.decode(tag, data)
-            found = returnable.evolve(found, event)
-        if not found.packages:
-            raise Problem(
-                404,
-                "nothing-shipped",
-                "Nothing has shipped",
-                detail=f"Nothing of an order {order_id} is known to have left yet.",
-            )
-        return {"order_id": order_id, **_shown_returnable(found)}
+        nothing = Problem(
+            404,
+            "nothing-shipped",
+            "Nothing has shipped",
+            detail=f"Nothing of an order {order_id} is known to have left yet.",
+        )
+        stream = f"returnable-{order_id}"
+        found = await read_state(runtime.table, runtime.store, stream, nothing)
+        return {"order_id": order_id, **_shown_returnable(found.state)}
 
 
 def _asking(r: APIRouter, runtime: Runtime) -> None:
@@ -137,14 +134,15 @@ def _asking(r: APIRouter, runtime: Runtime) -> None:
             lines=tuple(e.ReturnLine(**x.model_dump()) for x in body.lines),
             actor=who.subject,
         )
-        return await _answer(runtime, command, who, key, 201)
+        shown = partial(_shown, command.return_id)
+        return await answer(runtime.writer, command, who, key, shown, status=201)
 
     @r.post("/returns/{return_id}/approve", status_code=202)
     async def approve(return_id: Identifier, who: Agent, key: Key) -> Response:
         """Agree to a return that the policy left to a person."""
         order_id = await _order_of(runtime, return_id)
         command = e.ApproveReturn(return_id=return_id, order_id=order_id, actor=who.subject)
-        return await _answer(runtime, command, who, key)
+        return await answer(runtime.writer, command, who, key, partial(_shown, return_id))
 
     @r.post("/returns/{return_id}/decline", status_code=202)
     async def decline(return_id: Identifier, body: DeclineIn, who: Agent, key: Key) -> Response:
@@ -155,14 +153,14 @@ def _asking(r: APIRouter, runtime: Runtime) -> None:
             reason=body.reason,
             actor=who.subject,
         )
-        return await _answer(runtime, command, who, key)
+        return await answer(runtime.writer, command, who, key, partial(_shown, return_id))
 
     @r.post("/returns/{return_id}/cancel", status_code=202)
     async def cancel(return_id: Identifier, who: Agent, key: Key) -> Response:
         """The shopper keeps the goods; not once something came back."""
         order_id = await _order_of(runtime, return_id)
         command = e.CancelReturn(return_id=return_id, order_id=order_id, actor=who.subject)
-        return await _answer(runtime, command, who, key)
+        return await answer(runtime.writer, command, who, key, partial(_shown, return_id))
 
 
 def _receiving(r: APIRouter, runtime: Runtime) -> None:
@@ -176,7 +174,7 @@ def _receiving(r: APIRouter, runtime: Runtime) -> None:
             location=body.location,
             lines=tuple(LineQuantity(**x.model_dump()) for x in body.lines),
         )
-        return await _answer(runtime, command, who, key)
+        return await answer(runtime.writer, command, who, key, partial(_shown, return_id))
 
     @r.post("/returns/{return_id}/inspect", status_code=202)
     async def inspect(return_id: Identifier, body: InspectIn, who: Worker, key: Key) -> Response:
@@ -187,46 +185,24 @@ def _receiving(r: APIRouter, runtime: Runtime) -> None:
             lines=tuple(e.InspectedLine(**x.model_dump()) for x in body.lines),
             actor=who.subject,
         )
-        return await _answer(runtime, command, who, key)
-
-
-async def _answer(
-    runtime: Runtime,
-    command: e.ReturnCommand,
-    who: Principal,
-    key: IdempotencyKey,
-    status: int = 202,
-) -> Response:
-    def respond(outcome: Outcome) -> tuple[int, Any]:
-        return status, _shown(command.return_id, outcome.states[command.subject])
-
-    reply = await decide(runtime.writer, command, who, key, respond)
-    return as_response(reply)
-
-
-async def _read(runtime: Runtime, return_id: str) -> tuple[state.Return, list[dict[str, Any]]]:
-    """State and history, from the log. Raises `Problem` 404 for an unknown id."""
-    found = state.initial()
-    history: list[dict[str, Any]] = []
-    for _, tag, at, meta, data in await runtime.store.stream(f"return-{return_id}"):
-        event: Any = runtime.table.codec.decode(tag, data)
-        found = state.evolve(found, event)
-        asked = msgspec.json.decode(meta, type=Meta)
-        actor = getattr(event, "actor", "") or asked.actor
-        history.append({"type": tag, "at": rfc3339(at), "actor": actor, "cause": asked.causation})
-    if not history:
-        raise Problem(
-            404,
-            "return-unknown",
-            "No such return",
-            detail=f"There is no return {return_id}; POST /returns asks for one.",
-        )
-    return found, history
+        return await answer(runtime.writer, command, who, key, partial(_shown, return_id))
 
 
 async def _order_of(runtime: Runtime, return_id: str) -> str:
-    found, _ = await _read(runtime, return_id)
-    return found.order_id
+    found = await read_state(runtime.table, runtime.store, *_addressed(return_id))
+    order_id: str = found.state.order_id
+    return order_id
+
+
+def _addressed(return_id: str) -> tuple[str, Problem]:
+    """The stream of a return, and the answer where it has none."""
+    unknown = Problem(
+        404,
+        "return-unknown",
+        "No such return",
+        detail=f"There is no return {return_id}; POST /returns asks for one.",
+    )
+    return f"return-{return_id}", unknown
 
 
 def _shown(return_id: str, found: state.Return) -> dict[str, Any]:

@@ -14,12 +14,10 @@ from services.views.domain.shown import OrderView, Summary
 from services.views.domain.timeline import Cause, Entry, causes
 from services.views.feed import Feeder
 from services.views.handlers import TABLE
-from services.views.reader import Filter, Place, Reader, Stock
-from shared.ledger.parking import key_bytes, redrive
+from services.views.reader import Filter, Place, Reader, Stock, starting
 from shared.ledger.postgres import PostgresStore
-from shared.service import Identifier, Principal, Problem, Role, Timestamp, require, router
+from shared.service import Identifier, Principal, Problem, Role, Timestamp, parked, require, router
 from shared.service.conditional import etag
-from shared.service.operations import Redrive
 from shared.service.pagination import Cursor, Limit, decode_cursor, encode_cursor, link_header
 from shared.service.problems import FieldError
 
@@ -113,6 +111,7 @@ def routes(database: PostgresStore, reader: Reader, feeder: Feeder) -> APIRouter
     _order_routes(r, reader)
     _stock_routes(r, reader)
     _operator_routes(r, database, feeder)
+    r.include_router(parked.routes(TABLE, lambda: _parking(feeder)))
     return r
 
 
@@ -320,27 +319,13 @@ def _operator_routes(r: APIRouter, database: PostgresStore, feeder: Feeder) -> N
             media_type="application/json",
         )
 
-    @r.get("/parked", response_class=Response)
-    async def parked(who: Watcher, limit: Limit = 100) -> Response:
-        """Keys whose records could not be applied, with the first error and how many wait."""
-        feeding = _fed(feeder)
-        return _json({"items": await feeding.store.parked_summary(limit)})
 
-    @r.post("/parked/redrive", response_class=Response)
-    async def drive(body: Redrive, who: Operator) -> Response:
-        """Apply a key's parked records again, in order, once; stops at the first that fails."""
-        feeding = _fed(feeder)
-        done = await redrive(
-            TABLE, feeding.store, feeding.projector, body.topic, key_bytes(body.key)
-        )
-        return _json(done)
-
-
-def _fed(feeder: Feeder) -> Any:
-    """The version that is fed and read (the oldest, while another is built)."""
+def _parking(feeder: Feeder) -> parked.Parking:
+    """That of the version that is fed and read (the oldest, while another is built)."""
     if not feeder.fed:
-        raise Problem(503, "starting", "The views are starting", retry_after_s=1)
-    return feeder.fed[min(feeder.fed)]
+        raise starting()
+    feeding = feeder.fed[min(feeder.fed)]
+    return parked.Parking(feeding.store, feeding.projector)
 
 
 async def _projection(version: versions.Version, feeder: Feeder) -> ProjectionView:

@@ -60,9 +60,11 @@ class PageRoute(ServiceRoute):
                         f"?{request.url.query}" if request.url.query else ""
                     )
                     return RedirectResponse(f"/sign-in?next={quote(asked)}", 303, headers=SAFE)
-                return _render(
+                page = _render(
                     "problem.html", problem.status_code, title=problem.title, detail=problem.detail
                 )
+                page.headers.update(problem.headers or {})
+                return page
 
         return handler
 

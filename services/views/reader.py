@@ -18,6 +18,7 @@ from services.views.handlers import TABLE
 from services.views.store import SQL, schema
 from shared.events import BadPayload, Event, UnknownType
 from shared.ledger.postgres import PostgresStore
+from shared.service import Problem
 
 #: Entries of one order that are read; an order has some tens.
 ENTRIES_MAX = 5000
@@ -52,6 +53,17 @@ class Stock(NamedTuple):
     allocated: int
 
 
+def starting() -> Problem:
+    """The answer while no version of the views exists."""
+    return Problem(
+        503,
+        "starting",
+        "The views are starting",
+        detail="Their first version is being made; /readyz says when. Ask again in a moment.",
+        retry_after_s=1,
+    )
+
+
 class Reader:
     """See the module. Looks up which version is live at most once a second."""
 
@@ -61,10 +73,13 @@ class Reader:
         self._looked_at = float("-inf")
 
     async def version(self) -> int:
-        """The version that is read now. Raises LookupError while there is none."""
+        """The version that is read now. Raises `Problem` 503 while there is none."""
         now = asyncio.get_running_loop().time()
         if now - self._looked_at > VERSION_SECONDS:
-            self._version = (await versions.current(self._database)).version
+            try:
+                self._version = (await versions.current(self._database)).version
+            except LookupError as none_yet:
+                raise starting() from none_yet
             self._looked_at = now
         return self._version
 

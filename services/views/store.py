@@ -219,6 +219,14 @@ class ViewStore:
             dict(zip(("topic", "key", "records", "since", "error"), r, strict=True)) for r in rows
         ]
 
+    async def discard(self, id: int, actor: str, reason: str) -> bool:
+        """See `ParkingStore.discard`."""
+        return bool(await self._all(LEDGER["discard"], id=id, actor=actor, reason=reason))
+
+    async def discarded(self, limit: int) -> list[dict[str, Any]]:
+        """See `ParkingStore.discarded`: of all versions."""
+        return await self._database.discarded(limit)
+
     async def _all(self, sql: str, **args: Any) -> list[tuple[Any, ...]]:
         async with self._database.connection() as c, c.pipeline():
             await ViewTransaction(c, self.version).begin(durable=True)

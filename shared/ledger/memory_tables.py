@@ -63,6 +63,7 @@ class Tables:
     timers: dict[tuple[str, str], TimerRow] = field(default_factory=dict)
     effects: dict[str, Owed] = field(default_factory=dict)
     parked: dict[int, tuple[ParkedRow, datetime]] = field(default_factory=dict)
+    discarded: list[dict[str, Any]] = field(default_factory=list)
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
     statements: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     parked_ids: int = 0
@@ -237,3 +238,18 @@ class MemoryReads:
         names = ("subject", "name", "due_at", "type")
         due = sorted(self.tables.timers.values(), key=lambda t: t.due_at)
         return [dict(zip(names, t, strict=False)) for t in due[:limit]]
+
+    async def discard(self, id: int, actor: str, reason: str) -> bool:
+        """See `ParkingStore.discard`."""
+        await self.fault("discard")
+        if id not in self.tables.parked:
+            return False
+        row, at = self.tables.parked.pop(id)
+        known = {"id": id, "topic": row.topic, "key": key_text(row.key), "error": row.error}
+        self.tables.discarded.append(known | {"parked_at": at, "actor": actor, "reason": reason})
+        return True
+
+    async def discarded(self, limit: int) -> list[dict[str, Any]]:
+        """See `ParkingStore.discarded`."""
+        await self.fault("discarded")
+        return self.tables.discarded[::-1][:limit]

@@ -18,10 +18,22 @@ class Handles(Protocol):
 
 
 class ParkingStore(Protocol):
-    """A store that can list what is parked."""
+    """A store that can list what is parked, and give it up."""
 
     async def parked_of(self, topic: str, key: bytes, limit: int) -> list[tuple[int, ParkedRow]]:
         """The oldest parked records of a key, with their ids."""
+        ...
+
+    async def parked_summary(self, limit: int) -> list[dict[str, Any]]:
+        """Parked keys: topic, key as text, how many records wait, the first error, since when."""
+        ...
+
+    async def discard(self, id: int, actor: str, reason: str) -> bool:
+        """Keep a parked record aside for good, with who gave it up and why; whether it was still parked."""
+        ...
+
+    async def discarded(self, limit: int) -> list[dict[str, Any]]:
+        """The records that were given up, the latest first."""
         ...
 
 

@@ -411,6 +411,14 @@ class PostgresStore:
         sql = "select subject, name, due_at, type from timers order by due_at limit %(limit)b"
         return await self._dicts(sql, limit=limit)
 
+    async def discard(self, id: int, actor: str, reason: str) -> bool:
+        """See `ParkingStore.discard`."""
+        return bool(await self._all(SQL["discard"], id=id, actor=actor, reason=reason))
+
+    async def discarded(self, limit: int) -> list[dict[str, Any]]:
+        """See `ParkingStore.discarded`."""
+        return await self._dicts(SQL["discarded"], limit=limit)
+
     async def _dicts(self, sql: str, **args: Any) -> list[dict[str, Any]]:
         async with self.connection() as c:
             cursor = await c.cursor(binary=True, row_factory=dict_row).execute(sql, args)

@@ -4,9 +4,10 @@ import asyncio
 from typing import NoReturn, Self, TypeVar
 from urllib.parse import quote
 
-import httpx
+import aiohttp
 import msgspec
 from msgspec.json import Decoder
+from yarl import URL
 
 from shared.payments.faults import FaultSettings
 from shared.payments.port import (
@@ -34,7 +35,13 @@ _REFUND: Decoder[Refunded | Refused] = Decoder(Refunded | Refused)
 _FOUND = Decoder(Found)
 _PAGE = Decoder(LedgerPage)
 _FAULTS = Decoder(FaultSettings)
-_DROPPED = (httpx.ConnectError, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+_JSON = {"Content-Type": "application/json"}
+#: A connection that could not be made, broke, or closed before the whole answer was there.
+_DROPPED = (
+    aiohttp.ClientOSError,
+    aiohttp.ServerDisconnectedError,
+    aiohttp.ClientPayloadError,
+)
 
 
 class HttpPayments:
@@ -50,25 +57,21 @@ class HttpPayments:
     def __init__(
         self, base_url: str, key: str, *, timeout_s: float = 5.0, connections_max: int = 64
     ) -> None:
-        if httpx.URL(base_url).scheme not in ("http", "https"):
+        if URL(base_url).scheme not in ("http", "https"):
             raise ValueError(
                 f"OMS_PAYMENTS_URL is {base_url!r}; must begin with http:// or https://"
             )
         if not (key and key.isascii() and key.isprintable()):
             raise ValueError("OMS_PAYMENTS_KEY must be printable ASCII characters, at least one")
-        self._base_url = base_url
+        self._base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
         self._free = asyncio.Semaphore(connections_max)
-        self._http = httpx.AsyncClient(
-            base_url=base_url,
+        # Proxies named in the environment must not see payments: aiohttp asks for none by itself.
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections_max, keepalive_timeout=15.0),
+            cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Authorization": f"Bearer {key}"},
-            timeout=httpx.Timeout(timeout_s, connect=min(2.0, timeout_s)),
-            limits=httpx.Limits(
-                max_connections=connections_max,
-                max_keepalive_connections=connections_max,
-                keepalive_expiry=15.0,
-            ),
-            trust_env=False,  # a proxy named in the environment must not see payments
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(2.0, timeout_s)),
         )
 
     async def __aenter__(self) -> Self:
@@ -81,7 +84,7 @@ class HttpPayments:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._http.close()
 
     async def authorise(
         self, key: str, payment_id: str, amount: Money, method: str
@@ -107,52 +110,67 @@ class HttpPayments:
     async def lookup(self, key: str) -> Outcome | None:
         """See `PaymentProvider.lookup`."""
         check_key(key)
-        request = self._http.build_request("GET", "/outcomes", params={"key": key})
-        found = await self._send(request, f"lookup of key {key!r}", _FOUND)
+        path = f"/outcomes?key={quote(key, safe='')}"
+        found = await self._send("GET", path, f"lookup of key {key!r}", _FOUND)
         return found.outcome
 
     async def entries(self, after: int = 0, limit: int = 500) -> list[Entry]:
         """See `LedgerReader.entries`."""
-        params = {"after": after, "limit": limit}
-        request = self._http.build_request("GET", "/ledger", params=params)
-        return (await self._send(request, f"reading the ledger after {after}", _PAGE)).entries
+        path = f"/ledger?after={after}&limit={limit}"
+        return (await self._send("GET", path, f"reading the ledger after {after}", _PAGE)).entries
 
     async def set_faults(self, settings: FaultSettings) -> FaultSettings:
         """Make the provider misbehave from now on; the default settings end it."""
-        content = msgspec.json.encode(settings)
-        request = self._http.build_request("PUT", "/admin/faults", content=content)
-        return await self._send(request, "setting faults", _FAULTS)
+        body = msgspec.json.encode(settings)
+        return await self._send("PUT", "/admin/faults", "setting faults", _FAULTS, body, _JSON)
 
     async def _post(self, key: str, path: str, body: object, answer: Decoder[T]) -> T:
         check_key(key)
-        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         content = b"" if body is None else msgspec.json.encode(body)
-        request = self._http.build_request("POST", path, content=content, headers=headers)
-        return await self._send(request, f"payment request with key {key!r}", answer)
+        headers = {"Idempotency-Key": key} | _JSON
+        what = f"payment request with key {key!r}"
+        return await self._send("POST", path, what, answer, content, headers)
 
-    async def _send(self, request: httpx.Request, what: str, answer: Decoder[T]) -> T:
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        answer: Decoder[T],
+        content: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> T:
+        url = URL(self._base_url + path, encoded=True)
         try:
             async with self._free, asyncio.timeout(self._timeout_s):
                 try:
-                    response = await self._http.send(request)
+                    status, body = await self._exchange(method, url, content, headers)
                 except _DROPPED:
-                    response = await self._http.send(request)
+                    status, body = await self._exchange(method, url, content, headers)
+        except aiohttp.ClientError as error:
+            raise self._unknown(what, f"{type(error).__name__}: {error}") from error
         except TimeoutError as error:
             raise self._unknown(what, f"no answer within {self._timeout_s} s") from error
-        except httpx.HTTPError as error:
-            raise self._unknown(what, f"{type(error).__name__}: {error}") from error
-        if response.status_code != 200:
-            self._raise(response, what)
+        if status != 200:
+            self._raise(status, body, what)
         try:
-            return answer.decode(response.content)
+            return answer.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._unknown(what, f"an answer that can't be read ({error})") from error
 
-    def _raise(self, response: httpx.Response, what: str) -> NoReturn:
+    async def _exchange(
+        self, method: str, url: URL, content: bytes | None, headers: dict[str, str] | None
+    ) -> tuple[int, bytes]:
+        """Status and body of one request on a kept connection."""
+        async with self._http.request(
+            method, url, data=content, headers=headers, allow_redirects=False
+        ) as response:
+            return response.status, await response.read()
+
+    def _raise(self, status: int, body: bytes, what: str) -> NoReturn:
         """Raise what a status other than 200 means."""
-        status = response.status_code
         try:
-            told = msgspec.json.decode(response.content, type=Problem)
+            told = msgspec.json.decode(body, type=Problem)
         except (msgspec.DecodeError, UnicodeDecodeError):
             told = Problem("about:blank", "no problem document", status)
         text = f"{what}: {status} {told.title}: {told.detail}"

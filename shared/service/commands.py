@@ -100,7 +100,19 @@ def _reply(status: int, body: bytes, *, replayed: bool) -> Reply:
     )
 
 
-def as_response(reply: Reply) -> Response:
-    """A reply as the response of a FastAPI route."""
+async def answer(
+    writer: Writer,
+    command: Command,
+    who: Principal,
+    key: IdempotencyKey,
+    shown: Callable[[Any], Any],
+    *,
+    status: int = 202,
+) -> Response:
+    """Have a command decided (see `decide`), and answer a FastAPI route with what ``shown`` makes of the state that
+    the command's stream then has."""
+    reply = await decide(
+        writer, command, who, key, lambda outcome: (status, shown(outcome.states[command.subject]))
+    )
     headers = {name.decode(): value.decode() for name, value in reply.headers}
     return Response(reply.content, reply.status, headers, media_type="application/json")

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from shared.ledger.store import Unavailable
 from shared.service import openapi, telemetry
 from shared.service.body import BODY_MAX_BYTES
+from shared.service.docs import add_docs
 from shared.service.edge import IN_FLIGHT_MAX, Edge, as_problem, render
 from shared.service.hot import BodyT, Handler, HotOperation, documented
 from shared.service.metrics import Metrics
@@ -128,11 +129,11 @@ def create_app(
     cookie: str | None = None,
     access_log: bool = False,
 ) -> ServiceApp:
-    """The application of service `name`, with /livez, /readyz, /metrics and /openapi.json.
+    """The application of service `name`, with /livez, /readyz, /metrics, /openapi.json and /docs.
 
     `body_max` is in bytes. `open_paths` names plain routes and mounts that need no key (static
-    files). `cookie` names a cookie that may carry a key for GET (pages). Only the probes and the
-    OpenAPI document are open by default.
+    files). `cookie` names a cookie that may carry a key for GET (pages). Only the probes, the
+    OpenAPI document and its page are open by default.
     """
     metrics = Metrics(name, version)
     app = ServiceApp(
@@ -164,6 +165,7 @@ def create_app(
         access_log=access_log,
     )
     _add_operations(app)
+    add_docs(app)
     return app
 
 

@@ -73,6 +73,10 @@ def describe(document: dict[str, Any], infos: Iterable[RouteInfo]) -> dict[str, 
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _complete(operation, guards.get(path, {}).get(method))
+    operations = [o for by_method in document["paths"].values() for o in by_method.values()]
+    tags = dict.fromkeys(tag for operation in operations for tag in operation.get("tags", ()))
+    # What the service is for comes first on its page; what every service has, last.
+    document["tags"] = [{"name": tag} for tag in sorted(tags, key="operations".__eq__)]
     components = document.setdefault("components", {})
     components["securitySchemes"] = _SECURITY_SCHEMES
     schemas = components.setdefault("schemas", {})

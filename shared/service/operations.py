@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Query
-from pydantic import Field
 
 from shared.events.envelope import rfc3339
-from shared.ledger.parking import key_bytes, redrive
 from shared.ledger.store import FeedRow, Meta
+from shared.service import parked
 from shared.service.fields import Input, Text
 from shared.service.http import router
 from shared.service.problems import Problem
@@ -26,13 +25,6 @@ Operator = Annotated[Principal, Depends(require(Role.OPS))]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 At = Annotated[int, Query(ge=0, lt=2**63)]
 _STREAM = re.compile(r"^[\x20-\x7e]{1,200}$")
-
-
-class Redrive(Input):
-    """Which key of which topic to apply again; the key as text, as listed."""
-
-    topic: Annotated[str, Field(strict=True, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")]
-    key: Annotated[str, Field(strict=True, pattern=r"^[^\x00]*$")]
 
 
 class Retry(Input):
@@ -59,7 +51,10 @@ def routes(runtime: Runtime) -> APIRouter:
     source = f"/oms/{runtime.table.service}"
     _feed_routes(r, runtime, source)
     _stream_routes(r, runtime)
-    _parking_routes(r, runtime)
+    _waiting_routes(r, runtime)
+    r.include_router(
+        parked.routes(runtime.table, lambda: parked.Parking(runtime.store, runtime.writer))
+    )
     return r
 
 
@@ -116,19 +111,7 @@ def _stream_routes(r: APIRouter, runtime: Runtime) -> None:
         return {"items": items}
 
 
-def _parking_routes(r: APIRouter, runtime: Runtime) -> None:
-    @r.get("/parked")
-    async def parked(who: Reader, limit: Limit = 100) -> dict[str, Any]:
-        """Keys whose messages could not be handled, with the first error and how many wait."""
-        return {"items": await runtime.store.parked_summary(limit)}
-
-    @r.post("/parked/redrive")
-    async def drive(body: Redrive, who: Operator) -> dict[str, Any]:
-        """Apply a key's parked messages again, in order, once; stops at the first that fails."""
-        return await redrive(
-            runtime.table, runtime.store, runtime.writer, body.topic, key_bytes(body.key)
-        )
-
+def _waiting_routes(r: APIRouter, runtime: Runtime) -> None:
     @r.get("/effects")
     async def effects(who: Reader, limit: Limit = 100) -> dict[str, Any]:
         """Calls to the outside that are owed: attempts, next attempt, last error, parked or not."""

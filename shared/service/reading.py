@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import msgspec
+
+from shared.events.envelope import rfc3339
 from shared.ledger.postgres import PostgresStore
-from shared.ledger.store import Unavailable
+from shared.ledger.store import Meta, Unavailable
 from shared.ledger.table import Table
 from shared.service.problems import Problem
 
@@ -38,6 +41,39 @@ async def read_states(
             detail="The database does not answer; nothing was changed. Ask again in a moment.",
             retry_after_s=1,
         ) from error
+
+
+async def read_state(table: Table, store: PostgresStore, stream: str, unknown: Problem) -> Read:
+    """The state of one stream. Raises ``unknown`` where there is none; see `read_states`."""
+    found = await read_states(table, store, [stream])
+    if stream not in found:
+        raise unknown
+    return found[stream]
+
+
+class Story(NamedTuple):
+    """A stream's state, its events, and each event's type, time, actor and cause for showing."""
+
+    state: Any
+    events: list[Any]
+    history: list[dict[str, Any]]
+
+
+async def read_story(table: Table, store: PostgresStore, stream: str, unknown: Problem) -> Story:
+    """A stream folded from its log. Raises ``unknown`` where it has no events."""
+    category = table.category(stream)
+    state = category.initial()
+    events, history = [], []
+    for _, tag, at, meta, data in await store.stream(stream):
+        event: Any = table.codec.decode(tag, data)
+        state = category.evolve(state, event)
+        events.append(event)
+        asked = msgspec.json.decode(meta, type=Meta)
+        actor = getattr(event, "actor", "") or asked.actor
+        history.append({"type": tag, "at": rfc3339(at), "actor": actor, "cause": asked.causation})
+    if not events:
+        raise unknown
+    return Story(state, events, history)
 
 
 async def _read(

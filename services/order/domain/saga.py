@@ -1,7 +1,10 @@
 """The saga: leads an order through stock, payment and warehouse, and back out again.
 
 `Saga.react` answers each event that was just folded with data: commands to the other services, calls to the provider,
-one timer that watches the current step. It has no state of its own: the order's is enough.
+timers. It has no state of its own: the order's is enough.
+
+One timer watches the order's step, another its cancellation, so that an attempt to cancel never moves the deadline of an
+order that goes on.
 """
 
 from datetime import timedelta
@@ -17,12 +20,14 @@ from services.order.domain.messages import (
 )
 from services.order.domain.reserving import give_back, stock_open
 from services.order.domain.state import Order, Package, fulfillments_of
+from services.order.domain.waiting import current_step, is_live
 from shared.events import CancelTimer, Context, Effect, Items, LineQuantity, Money, StartTimer
 from shared.events import order as e
 from shared.events.fulfillment import CancelFulfillment, CreateFulfillment, ReleasePackage
 from shared.events.inventory import CommitReservation, ConsumeReservation, ReserveStock
 
 TIMER = "deadline"
+CANCELLING_TIMER = "cancelling"
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,13 +68,13 @@ class Saga:
             case e.OrderRejected():
                 return _rejected(state)
             case e.OrderCompleted():
-                return [CancelTimer(subject=event.subject, name=TIMER), *_void_rest(state)]
+                return [*_unwatch(state, TIMER), *_void_rest(state)]
             case e.OrderCancelled():
-                return [CancelTimer(subject=event.subject, name=TIMER)]
+                return _unwatch(state, TIMER, CANCELLING_TIMER)
             case e.CancellationRequested():
                 return [self._watch(state, "cancelling", context), *_stop(state)]
-            case e.CancellationRefused() if state.status == "confirmed":
-                return [self._watch(state, "confirmed", context)]
+            case e.CancellationRefused():
+                return _unwatch(state, CANCELLING_TIMER)
             case e.FulfillmentStopped():
                 return _undo(state) if "open" not in state.fulfillments.values() else []
             case e.HoldReleased():
@@ -78,7 +83,7 @@ class Saga:
                     for id, p in state.packages.items()
                     if p.status == "packed"
                 ]
-                return [self._watch_again(state, context), *retries]
+                return [*self._watch_again(state, context), *retries]
             case _:
                 return _react_to_goods(state, event)
 
@@ -110,14 +115,17 @@ class Saga:
         ]
         return [*create, self._watch(state, "confirmed", context)]
 
-    def _watch_again(self, state: Order, context: Context) -> StartTimer:
-        step = "cancelling" if state.cancelling else state.status
-        return self._watch(state, step, context)
+    def _watch_again(self, state: Order, context: Context) -> Items:
+        """A person has seen the order: all that is still waited for gets its time anew."""
+        if not is_live(state):
+            return []
+        steps = [current_step(state), *(["cancelling"] if state.cancelling else [])]
+        return [self._watch(state, step, context) for step in steps]
 
     def _watch(self, state: Order, step: str, context: Context) -> StartTimer:
         seconds = getattr(self._policy, f"{step}_seconds", self._policy.confirmed_seconds)
         return StartTimer(
-            name=TIMER,
+            name=CANCELLING_TIMER if step == "cancelling" else TIMER,
             due_at=context.now + timedelta(seconds=seconds),
             message=OrderDeadline(order_id=state.order_id, step=step),  # type: ignore[arg-type]
         )
@@ -180,8 +188,12 @@ def _commit(state: Order) -> CommitReservation:
     )
 
 
+def _unwatch(state: Order, *timers: str) -> Items:
+    return [CancelTimer(subject=f"order-{state.order_id}", name=name) for name in timers]
+
+
 def _rejected(state: Order) -> Items:
-    out: Items = [CancelTimer(subject=f"order-{state.order_id}", name=TIMER)]
+    out = _unwatch(state, TIMER, *([CANCELLING_TIMER] if state.cancelling else []))
     if stock_open(state):
         out.append(give_back(state, f"order rejected: {state.rejection}"))
     return [*out, *_void(state)]

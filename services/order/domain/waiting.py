@@ -8,7 +8,7 @@ from shared.events.order import HoldPlaced, HoldReleased, OrderRejected, Release
 
 def deadline(state: Order, message: OrderDeadline, context: Context) -> Items:
     """The step that was waited for is not over: end the order where that is the rule, else hold it for a person."""
-    if message.step != current_step(state):
+    if not _still(state, message.step):
         return []
     if message.step == "backordered":
         return [
@@ -29,10 +29,21 @@ def deadline(state: Order, message: OrderDeadline, context: Context) -> Items:
     ]
 
 
+def _still(state: Order, step: str) -> bool:
+    """Whether the order stands at a step. Of one that is being cancelled only *confirmed* may still matter: a warehouse
+    that cannot stop lets it go on, without a later deadline."""
+    if step == "cancelling":
+        return is_live(state) and state.cancelling != ""
+    return step == current_step(state) and (step == "confirmed" or not state.cancelling)
+
+
+def is_live(state: Order) -> bool:
+    """Whether somebody still waits for the order."""
+    return state.status in ("placed", "confirmed")
+
+
 def current_step(state: Order) -> str:
-    """The step that the order's one timer watches."""
-    if state.cancelling:
-        return "cancelling"
+    """The step that the order's deadline watches."""
     if state.status == "placed" and state.reservation == "backordered":
         return "backordered"
     return state.status

@@ -1,5 +1,6 @@
 """The provider's HTTP interface beyond the port: who may come in, and what errors look like."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -148,8 +149,28 @@ async def test_a_404_from_a_wrong_address_is_not_taken_for_nothing_happened(
 
 async def test_nobody_listens(unused_port: int) -> None:
     async with HttpPayments(f"http://127.0.0.1:{unused_port}", "contract-tests-only-key") as client:
-        with pytest.raises(ProviderUnavailable, match=r"ConnectError.*outcome is unknown"):
+        with pytest.raises(ProviderUnavailable, match=r"ClientConnectorError.*outcome is unknown"):
             await client.lookup("k")
+
+
+async def test_a_connection_that_was_closed_meanwhile_is_tried_once_more() -> None:
+    answered = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request a connection, keep it open, and close it at the second."""
+        nonlocal answered
+        await reader.readuntil(b"\r\n\r\n")
+        answered += 1
+        writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{"outcome":null}')
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        async with HttpPayments(url, "contract-tests-only-key") as client:
+            assert await client.lookup("k") is None
+            assert await client.lookup("k") is None
+    assert answered == 2
 
 
 async def test_faults_are_set_shown_and_cleared(http: httpx.AsyncClient) -> None:

@@ -328,6 +328,23 @@ async def test_parked_records_keep_their_order_within_a_key(store: Any) -> None:
     assert await store.parked_of("oms.x.events", b"k", 10) == waiting[1:]
 
 
+async def test_a_discarded_record_is_kept_with_who_and_why_and_its_key_flows(store: Any) -> None:
+    await commit(store, parked=[parked(b"k", 4, "first"), parked(b"k", 5), parked(b"l", 6)])
+    [(first, _), second] = await store.parked_of("oms.x.events", b"k", 10)
+    assert await store.discard(first, "ops:ann", "the sender sent it anew")
+    assert not await store.discard(first, "ops:bob", "again")
+    assert await store.parked_of("oms.x.events", b"k", 10) == [second]
+    assert await store.discard(second[0], "ops:ann", "as well")
+    assert await store.parked_keys(["oms.x.events"]) == {("oms.x.events", b"l")}
+    told = await store.discarded(10)
+    assert [(t["id"], t["key"], t["error"], t["actor"], t["reason"]) for t in told] == [
+        (second[0], "k", "bad", "ops:ann", "as well"),
+        (first, "k", "first", "ops:ann", "the sender sent it anew"),
+    ]
+    assert all(t["parked_at"] == NOON for t in told)
+    assert await store.discarded(1) == told[:1]
+
+
 EVERYTHING: dict[str, Any] = {
     "rows": [event("a-1", 1), event("a-1", 2)],
     "streams": {"a-1": snapshot(2)},

@@ -90,6 +90,42 @@ async def test_good_messages_queue_behind_poison(world: World, client: Client) -
     assert parked(world, good.key) == 2, "what cannot be read stays, and keeps its place"
 
 
+async def test_what_can_never_be_read_is_discarded_and_its_key_flows_again(
+    world: World, client: Client
+) -> None:
+    await world.ready()
+    first, later = place("discard-1"), place("discard-1")
+    await world.publish(CHANNEL, record(first.key, b"\xff\x00", "x"), said(first))
+    await holds(lambda: parked(world, first.key) == 2)
+    ops, auditor = client.headers("ops"), client.headers("auditor")
+    asked = {"topic": CHANNEL, "key": first.key}
+    found = (await client.http.get("/parked/records", params=asked, headers=ops)).json()["items"]
+    assert [item["value"][:5] for item in found] == ["\\xff\x00", '{"typ']
+    discard = {"id": found[0]["id"], "reason": "sent again by the channel"}
+
+    async def discarded(body: Any, headers: Any) -> int:
+        answer = await client.http.post("/parked/discard", json=body, headers=headers)
+        return answer.status_code
+
+    assert await discarded(discard, auditor) == 403
+    assert await discarded({**discard, "reason": ""}, ops) == 422
+    assert await discarded({**discard, "id": 2**63}, ops) == 422
+    assert await discarded(discard, ops) == 200
+    assert await discarded(discard, ops) == 404
+    done = await client.redrive(CHANNEL, first.key)
+    assert done == {"applied": 1, "error": None}
+    assert world.types(first.order_id) == ["placed"]
+    await world.publish(CHANNEL, said(later), said(place("discard-2")))
+    await holds(lambda: world.types(order_id_for("web", "discard-2")) == ["placed"])
+    assert parked(world, first.key) == 0
+    kept = (await client.http.get("/parked/discarded", headers=auditor)).json()["items"]
+    assert [(k["id"], k["key"], k["reason"]) for k in kept] == [
+        (discard["id"], first.key, discard["reason"])
+    ]
+    assert kept[0]["actor"]
+    assert kept[0]["discarded_at"] >= kept[0]["parked_at"]
+
+
 async def test_redrive_after_an_upgrade_applies_in_order_and_once(
     world: World, client: Client
 ) -> None:

@@ -152,7 +152,8 @@ async def test_a_topic_that_is_deleted_and_made_anew_under_load_loses_nothing(
             loading = asyncio.ensure_future(load(150))
             client = await admin(at)
             await client.delete_topics([at.words.events])
-            await asyncio.sleep(0.5)
+            while at.words.events in await client.list_topics():
+                await asyncio.sleep(0.05)
             await at.topics()
             await client.close()
             await loading

@@ -9,8 +9,15 @@ import httpx
 import pytest
 
 from ops.stack import Stack
+from services.views.__main__ import application
+from services.views.feed import Feeder
+from services.views.pages import COOKIE
+from services.views.reader import Reader
+from shared.ledger.postgres import PostgresStore
+from shared.service import Keyring, Role, Task
+from shared.service.security import KeyEntry, generate_key, hash_key
 from tests.unit.views.journey import START
-from tests.unit.views.site import Site, database, serving, shop
+from tests.unit.views.site import NoHealer, Site, database, no_broker, serving, shop
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +201,30 @@ def test_the_open_api_document_describes_the_answers(site: Site) -> None:
     schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
     assert "shipments" in schema["properties"]
     assert "/sign-in" not in document["paths"]
+
+
+async def test_before_the_first_version_exists_readers_are_told_to_come_back(stack: Stack) -> None:
+    with database(stack) as dsn:
+        store = PostgresStore(dsn)
+        await store.open()
+        key = generate_key(Role.OPS)
+        keyring = Keyring([KeyEntry("ops", hash_key(key), Role.OPS)])
+        feeder = Feeder(store, no_broker, NoHealer())
+        app = application(keyring, store, Reader(store), feeder)
+        app.health.add(Task("feeder", feeder.run))
+        transport = httpx.ASGITransport(app)
+        headers = {"Authorization": f"Bearer {key}"}
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://views", headers=headers
+        ) as c:
+            for path in ("/orders", "/orders/x", "/orders/x/timeline", "/availability", "/parked"):
+                answer = await c.get(path)
+                assert answer.status_code == 503, path
+                assert answer.headers["content-type"] == "application/problem+json"
+                assert answer.headers["retry-after"] == "1"
+                assert answer.json()["title"] == "The views are starting"
+            assert (await c.get("/readyz")).status_code == 503
+            page = await c.get("/", headers={"Cookie": f"{COOKIE}={key}", "Accept": "text/html"})
+            assert (page.status_code, page.headers["retry-after"]) == (503, "1")
+            assert (await c.get("/projections")).json() == {"items": []}
+        await store.close()

@@ -1,6 +1,6 @@
 """The other ends of an order: no stock, no money, cancelled, short, returned, stuck."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -9,7 +9,7 @@ from shared.events import CancelTimer, Effect, Money, Refused, StartTimer, Stock
 from shared.events import fulfillment as f
 from shared.events import inventory as i
 from shared.events import order as o
-from tests.spec import NOON, given
+from tests.spec import NOON, Scenario, given
 from tests.unit.order import examples as x
 
 CANCEL = o.CancelOrder(order_id=x.ID, reason="changed my mind", actor="agent:1")
@@ -33,6 +33,7 @@ VOID = Effect(
     request=VoidPayment(order_id=x.ID, payment_id=x.PAYMENT, provider_ref="auth-1"),
 )
 NO_TIMER = CancelTimer(subject=STREAM, name="deadline")
+NO_CANCELLING_TIMER = CancelTimer(subject=STREAM, name="cancelling")
 
 
 def test_without_stock_the_order_is_rejected():
@@ -128,6 +129,7 @@ def test_cancelling_before_stock_is_granted():
         o.ReservationReturned(order_id=x.ID, reservation_id=x.RESERVATION),
         o.OrderCancelled(order_id=x.ID, reason="changed my mind"),
         NO_TIMER,
+        NO_CANCELLING_TIMER,
     )
 
 
@@ -139,6 +141,7 @@ def test_cancelling_while_payment_is_under_way_waits_for_its_answer():
         o.PaymentVoided(order_id=x.ID, payment_id=x.PAYMENT),
         o.OrderCancelled(order_id=x.ID, reason="changed my mind"),
         NO_TIMER,
+        NO_CANCELLING_TIMER,
     )
 
 
@@ -170,7 +173,7 @@ def test_a_warehouse_that_cannot_stop_lets_the_order_go_on():
 
 def test_too_late_to_cancel_once_a_package_is_being_charged():
     scenario = x.after(*x.CONFIRMED, x.TEA_PACKAGE).when(CANCEL)
-    assert {type(m) for m in scenario.items} == {o.CancellationRefused, StartTimer, Refused}
+    assert [type(m) for m in scenario.items] == [o.CancellationRefused, CancelTimer, Refused]
     assert "a return is the way back" in scenario.items[0].reason
 
 
@@ -291,6 +294,67 @@ def test_a_refund_that_fails_is_for_a_person():
     assert [type(m) for m in scenario.items] == [o.RefundFailed, o.HoldPlaced]
 
 
+def due(scenario: Scenario) -> dict[str, datetime]:
+    """When each timer that was just started is due."""
+    return {t.name: t.due_at for t in scenario.items if isinstance(t, StartTimer)}
+
+
 def test_timers_follow_the_step():
-    scenario = given(x.TABLE).when(x.PLACE)
-    assert scenario.items[-1].due_at == NOON + timedelta(hours=1)
+    hour = timedelta(hours=1)
+    assert due(given(x.TABLE).when(x.PLACE)) == {"deadline": NOON + hour}
+    assert due(x.after(*x.CONFIRMED[:-1]).when(x.CONFIRMED[-1])) == {
+        "deadline": NOON + timedelta(days=14)
+    }
+    assert due(x.after(*x.CONFIRMED).when(CANCEL)) == {"cancelling": NOON + hour}
+
+
+def test_attempts_to_cancel_do_not_move_the_deadline_of_an_order():
+    scenario = x.after(*x.CONFIRMED, x.TEA_PACKAGE)
+    for _ in range(3):
+        assert not due(scenario.when(CANCEL))
+        assert NO_TIMER not in scenario.items
+    refusal = f.FulfillmentCancellationRefused(order_id=x.ID, fulfillment_id=x.LON, reason="gone")
+    scenario = x.after(*x.CONFIRMED)
+    for _ in range(3):
+        assert "deadline" not in due(scenario.when(CANCEL))
+        assert NO_TIMER not in scenario.items
+        scenario.when(refusal).then(
+            o.CancellationRefused(order_id=x.ID, reason="gone", actor="warehouse"),
+            NO_CANCELLING_TIMER,
+        )
+    scenario.when(OrderDeadline(order_id=x.ID, step="confirmed"))
+    assert [type(m) for m in scenario.items] == [o.HoldPlaced]
+
+
+def test_the_deadline_of_a_confirmed_order_holds_it_also_while_it_is_being_cancelled():
+    scenario = x.after(*x.CONFIRMED).when(CANCEL)
+    scenario.when(OrderDeadline(order_id=x.ID, step="confirmed"))
+    assert [type(m) for m in scenario.items] == [o.HoldPlaced]
+
+
+def test_a_cancellation_that_does_not_end_is_held_and_watched_again_when_released():
+    late = OrderDeadline(order_id=x.ID, step="cancelling")
+    scenario = x.after(*x.CONFIRMED).when(CANCEL).when(late)
+    (hold,) = scenario.items
+    assert hold.reason == "still cancelling after its deadline"
+    scenario.when(o.ReleaseHold(order_id=x.ID, hold_id=hold.hold_id))
+    assert due(scenario) == {
+        "deadline": NOON + timedelta(days=14),
+        "cancelling": NOON + timedelta(hours=1),
+    }
+    x.after(*x.CONFIRMED).when(late).nothing()
+
+
+def test_deadlines_before_confirmation_do_not_cut_a_cancellation_short():
+    place = replace(x.PLACE, backorder="wait")
+    scenario = given(x.TABLE).when(place).when(x.BACKORDERED).when(CANCEL)
+    scenario.when(OrderDeadline(order_id=x.ID, step="backordered")).nothing()
+    scenario.when(OrderDeadline(order_id=x.ID, step="placed")).nothing()
+
+
+def test_a_hold_of_an_order_that_has_ended_starts_no_deadline():
+    scenario = x.after(*x.COMPLETED).when(x.inspected(x.back(x.TEA, 1)))
+    scenario.when(x.refunded(1, 310, refused="refund_refused"))
+    hold = scenario.items[1]
+    scenario.when(o.ReleaseHold(order_id=x.ID, hold_id=hold.hold_id))
+    assert [type(m) for m in scenario.items] == [o.HoldReleased]

@@ -240,6 +240,20 @@ async def test_metrics_count_by_route_and_need_a_role(client: httpx.AsyncClient)
     assert samples["oms_http_request_seconds_bucket", ("le", "+Inf"), *pair] == 2
 
 
+async def test_the_page_of_the_api_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
+    page = await client.get("/docs")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "/openapi.json" in page.text
+    assert "://" not in page.text
+    for name, type in (("swagger-ui-bundle.js", "javascript"), ("swagger-ui.css", "css")):
+        assert f"/docs/{name}" in page.text
+        answer = await client.get(f"/docs/{name}")
+        assert answer.status_code == 200
+        assert type in answer.headers["content-type"]
+        assert len(answer.content) > 100_000
+    assert (await client.get("/docs/secrets.txt")).status_code == 422
+
+
 async def test_openapi_is_valid_and_complete(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     validate(document)

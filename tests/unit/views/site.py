@@ -135,7 +135,7 @@ def serving(dsn: str, orders: dict[str, Journey]) -> Iterator[Site]:
             [version] = await versions.ensure(store)
             records = topics_of(orders.values())
             await project(ViewStore(store, version.version), records)
-            feeder = Feeder(store, _no_broker, NoHealer())
+            feeder = Feeder(store, no_broker, NoHealer())
             app = application(Keyring(entries), store, Reader(store), feeder)
             app.seal()
             server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
@@ -162,5 +162,6 @@ def serving(dsn: str, orders: dict[str, Journey]) -> Iterator[Site]:
         listener.close()
 
 
-async def _no_broker(group: str) -> StartedConsumer:
+async def no_broker(group: str) -> StartedConsumer:
+    """A connection that is never asked for."""
     raise AssertionError(f"{group} wants a broker, this test has none")
