@@ -42,6 +42,7 @@ check: $(READY)
 	$(BIN)/mypy $(PACKAGES)
 	$(BIN)/lint-imports
 	$(BIN)/python -m shared.events.schemas --check
+	$(BIN)/python -m ops.contracts --check
 
 test: check browser
 	$(BIN)/pytest $(TESTS) $(PYTEST_ARGS)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from shared.events.catalogue import sender
 from shared.events.envelope import Envelope
 from shared.events.message import Message
 
@@ -21,19 +22,20 @@ def sample_of(message: type[Message]) -> Message:
 
 
 def envelope_of(message: Message) -> Envelope:
-    """An envelope with every attribute set, as a service of the house would send the message."""
+    """An envelope with every attribute set, as the message's sender gives it; only services count their records."""
+    service = sender(type(message))
     return Envelope(
         id=f"{message.subject}/3",
         type=message.tag(),
-        source=f"/oms/{message.service()}",
+        source=f"/oms/{service}" if service else "/outside",
         subject=message.subject,
         time=NOON,
         correlation_id="correlation-1",
         causation_id="causation-1",
         actor="actor-1",
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        sequence=42,
-        previous=40,
+        sequence=42 if service else None,
+        previous=40 if service else None,
     )
 
 
