@@ -15,7 +15,7 @@ from shared.service import ServiceApp, Settings
 from shared.service.security import write_keys_file
 
 #: Enough to compose any service; nothing is connected to.
-_SETTINGS = {
+_SETTINGS: dict[str, Any] = {
     "database": "postgresql://nowhere",
     "kafka": "nowhere:9092",
     "payments": "inprocess",
