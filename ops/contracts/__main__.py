@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ops.contracts import asyncapi, openapi
+from ops.contracts import asyncapi, consumers, openapi
 from shared.events.schemas import written
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -12,7 +12,10 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def files() -> dict[Path, bytes]:
     """What every generated document should hold."""
-    wanted = {DOCS / "asyncapi.json": written(asyncapi.document())}
+    wanted = {
+        DOCS / "asyncapi.json": written(asyncapi.document()),
+        DOCS / "consumers.md": consumers.page(),
+    }
     for service, document in openapi.documents().items():
         wanted[DOCS / "openapi" / f"{service}.json"] = written(document)
     return wanted
@@ -20,8 +23,8 @@ def files() -> dict[Path, bytes]:
 
 def drift(wanted: dict[Path, bytes]) -> Iterator[str]:
     """Documents that are missing, differ, or belong to no service."""
-    found = {DOCS / "asyncapi.json", *(DOCS / "openapi").glob("*.json")}
-    for path in sorted(wanted.keys() | found):
+    found = wanted.keys() | set((DOCS / "openapi").glob("*.json"))
+    for path in sorted(found):
         if not path.exists() or wanted.get(path) != path.read_bytes():
             yield str(path.relative_to(DOCS.parent))
 

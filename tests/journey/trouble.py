@@ -1,0 +1,191 @@
+"""A day on which everything goes wrong that seldom does: brought about from outside, over topics and HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from ops.demo.catalogue import AUTOMATIC
+from ops.demo.outside import OutsideProducer
+from ops.stack.ports import HOST
+from ops.system import Layout
+from ops.system.keys import ensure_keys
+from shared.events import Address, Command, Customer, Event, LineQuantity, OrderLine, StockLine
+from shared.events import fulfillment as f
+from shared.events import inventory as i
+from shared.events import notifications as n
+from shared.events import order as o
+from shared.events import returns as r
+from tests.integration.demo.command import oms
+from tests.journey.overhear import Overheard, overhearing
+
+SKU = "TROUBLE"
+#: So short that a slow payment outlives it; and returns that are never agreed to by rule.
+SETTINGS = {
+    "OMS_HOLD_SECONDS": "3",
+    "OMS_RETURN_WINDOW_DAYS": "0",
+    "OMS_WEBHOOK_KEY": "trouble-" * 5,
+}
+
+
+def trouble(folder: Path, base: int) -> Overheard:
+    """Bring a system up, live the day through, and take the system down again."""
+    data = folder / "data"
+    with overhearing(base, folder / "reads") as heard:
+        environment = heard.environment | SETTINGS
+        up = ("up", "--detach", "--data", str(data), "--port-base", str(base))
+        told = oms(*up, environment=environment)
+        assert told.returncode == 0, told.stderr
+        try:
+            asyncio.run(_Day(heard, Layout(data, base)).live())
+        finally:
+            oms("down", "--data", str(data), environment=environment)
+    return heard
+
+
+class _Day:
+    def __init__(self, heard: Overheard, layout: Layout) -> None:
+        self._heard = heard
+        self._layout = layout
+
+    async def live(self) -> None:
+        with _gone() as url:
+            await self._endpoints(url)
+            async with OutsideProducer(self._heard.bootstrap, "/outside") as outside:
+                self._outside = outside
+                await self._send(
+                    i.RegisterItem(sku=SKU),
+                    i.ReceiveStock(movement_id="m-1", lines=(_stock(100),)),
+                    i.AdjustStock(movement_id="m-2", lines=(_stock(-1),), reason="count"),
+                )
+                await self._until(i.StockAdjusted)
+                await self._send(
+                    self._order("good"),
+                    self._order("slow", "tok_slow:5000"),
+                    self._order("uncaptured", "tok_capture_refused"),
+                    self._order("unrefunded", "tok_refund_refused"),
+                    i.CommitReservation(reservation_id="unheard-of", order_id="x", lines=()),
+                )
+                await self._until(i.CommitRefused)
+                await self._holds()
+                await self._too_late()
+                await self._returns()
+                await self._until(o.ReservationLost)
+            await self._until(n.EndpointDisabled)
+
+    async def _endpoints(self, url: str) -> None:
+        keys = ensure_keys(self._layout.data, self._layout.services)
+        async with httpx.AsyncClient(
+            base_url=self._layout.url("notifications"), headers=keys.bearer("notifications", "ops")
+        ) as http:
+            for name in ("gone", "removed"):
+                body = {"endpoint_id": name, "url": url, "types": [o.OrderPlaced.tag()]}
+                answer = await http.post("/endpoints", json=body, headers={"Idempotency-Key": name})
+                assert answer.status_code == 201, answer.text
+            assert (await http.delete("/endpoints/removed")).status_code == 204
+
+    async def _holds(self) -> None:
+        hold = await self._until(o.HoldPlaced)
+        await self._send(o.ReleaseHold(order_id=hold["order_id"], hold_id=hold["hold_id"]))
+        await self._until(o.HoldReleased)
+
+    async def _too_late(self) -> None:
+        for name in ("good", "unrefunded"):
+            await self._until(o.OrderCompleted, order_id=_id(name))
+        sent = await self._until(f.Shipped, order_id=_id("good"))
+        await self._send(
+            o.CancelOrder(order_id=_id("good"), reason="changed my mind"),
+            f.CancelFulfillment(
+                fulfillment_id=sent["fulfillment_id"], order_id=_id("good"), reason="too late"
+            ),
+        )
+        await self._until(o.CancellationRefused)
+        await self._until(f.FulfillmentCancellationRefused)
+
+    async def _returns(self) -> None:
+        good, unrefunded = _id("good"), _id("unrefunded")
+        for name, order in (("declined", good), ("cancelled", good), ("refused", unrefunded)):
+            line = r.ReturnLine(line_id="1", sku=SKU, quantity=1, reason="too small")
+            await self._send(r.RequestReturn(return_id=name, order_id=order, lines=(line,)))
+        about: dict[str, Any] = {"return_id": "refused", "order_id": unrefunded}
+        units = (LineQuantity(line_id="1", sku=SKU, quantity=1),)
+        judged = r.InspectedLine(line_id="1", sku=SKU, quantity=1, disposition="scrap")
+        await self._send(
+            r.DeclineReturn(return_id="declined", order_id=good, reason="worn"),
+            r.CancelReturn(return_id="cancelled", order_id=good),
+            r.ApproveReturn(**about),
+            r.ReceiveReturn(**about, receipt_id="1", location=AUTOMATIC, lines=units),
+            r.InspectReturn(**about, lines=(judged,)),
+        )
+        await self._until(r.ReturnDeclined)
+        await self._until(r.ReturnCancelled)
+        await self._until(o.RefundFailed)
+
+    def _order(self, name: str, method: str = "tok_ok") -> o.PlaceOrder:
+        line = OrderLine(line_id="1", sku=SKU, quantity=2, unit_price=500, total=1000)
+        return o.PlaceOrder(
+            channel="web",
+            external_id=name,
+            currency="EUR",
+            lines=(line,),
+            customer=Customer(name="A. Shopper", email="nobody at all"),
+            ship_to=Address(country="DE"),
+            payment_method=method,
+        )
+
+    async def _send(self, *commands: Command) -> None:
+        for command in commands:
+            await self._outside.send(command)
+        await self._outside.flush()
+
+    async def _until(self, event: type[Event], **fields: str) -> dict[str, Any]:
+        """The payload of the first event of a type with these fields."""
+        tag = event.tag().encode()
+        found = await asyncio.to_thread(
+            self._heard.wait_for,
+            lambda record: (
+                dict(record.headers)["ce_type"] == tag
+                and fields.items() <= msgspec.json.decode(record.value).items()
+            ),
+        )
+        return msgspec.json.decode(found.value, type=dict[str, Any])
+
+
+def _id(name: str) -> str:
+    return o.order_id_for("web", name)
+
+
+def _stock(quantity: int) -> StockLine:
+    return StockLine(sku=SKU, location=AUTOMATIC, quantity=quantity)
+
+
+@contextmanager
+def _gone() -> Iterator[str]:
+    """A webhook endpoint that says that it is gone for good."""
+
+    class Gone(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(410)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing to standard error."""
+
+    server = HTTPServer((HOST, 0), Gone)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    try:
+        yield f"http://{HOST}:{server.server_port}/hook"
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()
