@@ -30,7 +30,12 @@ def drift(wanted: dict[Path, bytes]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Exit status 1 on drift."""
+    """Exit status 1 on drift, and where a consumer expects what its producer does not promise."""
+    broken = consumers.broken()
+    sys.stdout.writelines(f"{line}\n" for line in broken)
+    if broken:
+        sys.stdout.write("docs/contracts.md says how expectations and messages change\n")
+        return 1
     wanted = files()
     if "--check" in sys.argv[1:]:
         changed = list(drift(wanted))

@@ -12,6 +12,7 @@ from shared.events.samples import envelope_of, key_template, sample_of
 
 Json = dict[str, Any]
 
+_DIGITS: Json = {"pattern": "^[0-9]+$"}
 _HEADERS: dict[str, tuple[str, Json]] = {
     "ce_specversion": ("Version of CloudEvents", {"const": "1.0"}),
     "content-type": ("Media type of the payload", {"const": "application/json"}),
@@ -20,13 +21,16 @@ _HEADERS: dict[str, tuple[str, Json]] = {
     "ce_source": ("The producer, such as /oms/order", {"format": "uri-reference"}),
     "ce_subject": ("Stream that the message is about", {}),
     "ce_time": ("When the producer recorded it (RFC 3339, UTC)", {"format": "date-time"}),
-    "ce_sequence": ("Position in the producer's feed; absent from messages of outside", _DIGITS := {"pattern": "^[0-9]+$"}),
-    "ce_previous": ("Position of the record before it on the same topic and partition; 0 for the first", _DIGITS),
+    "ce_sequence": ("Position in the producer's feed; absent from messages of outside", _DIGITS),
+    "ce_previous": (
+        "Position of the record before it on the same topic and partition; 0 for the first",
+        _DIGITS,
+    ),
     "ce_correlationid": ("What it all began with", {}),
     "ce_causationid": ("Id of the message that caused this one", {}),
     "ce_actor": ("Who asked for it", {}),
     "traceparent": ("W3C trace context", {}),
-}  # fmt: skip
+}
 _ALWAYS = ["ce_id", "ce_type"]
 
 INFO: Json = {

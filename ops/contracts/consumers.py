@@ -7,9 +7,12 @@ import msgspec
 
 from ops.contracts.tables import HOME, sender, tables
 from shared.events import Message
+from shared.events.schemas import schema_of
 
-#: Consumer → type → paths of the fields that it reads, such as ``lines[].sku``; ``*`` when it passes all of them on.
+#: Consumer → type → paths of the fields that it reads, such as ``lines[].sku``.
 Expectations = dict[str, dict[str, list[str]]]
+#: In place of a path: all fields are passed on as they are.
+WHOLE = "*"
 
 PAGE = """\
 # Who reads what of whom
@@ -51,18 +54,28 @@ def page() -> bytes:
     return (PAGE + "".join(rows)).encode()
 
 
-def find(payload: Any, path: str) -> list[Any]:
-    """The values at a path of a payload; KeyError, naming the field, when one is missing."""
-    found = [payload]
-    for step in path.split("."):
-        name, many, _ = step.partition("[]")
-        found = [value[name] for value in found]
-        if many:
-            found = [item for value in found for item in value]
+def broken() -> list[str]:
+    """Where the expectations and the types do not fit, one line each."""
+    found = []
+    for name, expected in expectations().items():
+        types = {t.tag(): t for t in handled()[name]}
+        file = f"services/{name}/expects.json"
+        found += [
+            f"{file}: {tag} is handled and not listed" for tag in sorted(types.keys() - expected)
+        ]
+        found += [
+            f"{file}: {tag} is listed and not handled" for tag in sorted(expected.keys() - types)
+        ]
+        found += [
+            f"{file}: {name} reads {path} of {tag}, but {sender(types[tag])} does not promise it: {why}"
+            for tag in sorted(expected.keys() & types)
+            for path in expected[tag]
+            if path != WHOLE and (why := lacks(schema_of(types[tag]), path))
+        ]
     return found
 
 
-def check(schema: dict[str, Any], path: str) -> str:
+def lacks(schema: dict[str, Any], path: str) -> str:
     """Why a schema does not promise what is at a path; empty when it does. A field that may be missing is promised with
     its default."""
     here = schema

@@ -29,5 +29,6 @@ def travel(folder: Path, base: int, orders: int = 60) -> Journey:
             *("demo", "--exit", "--orders", str(orders), "--rate", "100", "--json"),
             *("--data", str(data), "--port-base", str(base)),
             environment=heard.environment,
+            timeout_s=400,
         )
     return Journey(data, base, told, heard)

@@ -51,6 +51,9 @@ class Overheard:
     async def listen(self, over: threading.Event) -> None:
         """Hear every topic from its first record, until it is over."""
         while not over.is_set():
+            if not await self._up():
+                await asyncio.sleep(0.2)
+                continue
             consumer = AIOKafkaConsumer(
                 *(topic.name for topic in topics()),
                 bootstrap_servers=self.bootstrap,
@@ -70,6 +73,15 @@ class Overheard:
             finally:
                 with suppress(KafkaError, OSError, asyncio.CancelledError):  # as the broker goes
                     await consumer.stop()
+
+    async def _up(self) -> bool:
+        """Whether anything listens: a client would complain at every attempt."""
+        try:
+            _, writer = await asyncio.open_connection(*self.bootstrap.split(":"))
+        except OSError:
+            return False
+        writer.close()
+        return True
 
     def _hear(self, records: Iterator[Record]) -> None:
         with self._more:

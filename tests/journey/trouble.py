@@ -27,7 +27,8 @@ from shared.events import returns as r
 from tests.integration.demo.command import oms
 from tests.journey.overhear import Overheard, overhearing
 
-SKU = "TROUBLE"
+SKU = "TROUBLE"  # sent by itself, from the automatic location
+KEPT = "KEPT"  # on a shelf where nobody picks
 #: So short that a slow payment outlives it; and returns that are never agreed to by rule.
 SETTINGS = {
     "OMS_HOLD_SECONDS": "3",
@@ -42,7 +43,7 @@ def trouble(folder: Path, base: int) -> Overheard:
     with overhearing(base, folder / "reads") as heard:
         environment = heard.environment | SETTINGS
         up = ("up", "--detach", "--data", str(data), "--port-base", str(base))
-        told = oms(*up, environment=environment)
+        told = oms(*up, environment=environment, timeout_s=400)
         assert told.returncode == 0, told.stderr
         try:
             asyncio.run(_Day(heard, Layout(data, base)).live())
@@ -63,8 +64,9 @@ class _Day:
                 self._outside = outside
                 await self._send(
                     i.RegisterItem(sku=SKU),
-                    i.ReceiveStock(movement_id="m-1", lines=(_stock(100),)),
-                    i.AdjustStock(movement_id="m-2", lines=(_stock(-1),), reason="count"),
+                    i.ReceiveStock(movement_id="m-1", lines=(_stock(SKU, 100),)),
+                    i.ReceiveStock(movement_id="m-2", lines=(_stock(KEPT, 100, "shelf"),)),
+                    i.AdjustStock(movement_id="m-3", lines=(_stock(SKU, -1),), reason="count"),
                 )
                 await self._until(i.StockAdjusted)
                 await self._send(
@@ -75,6 +77,7 @@ class _Day:
                     i.CommitReservation(reservation_id="unheard-of", order_id="x", lines=()),
                 )
                 await self._until(i.CommitRefused)
+                await self._cancelled_in_the_warehouse()
                 await self._holds()
                 await self._too_late()
                 await self._returns()
@@ -91,6 +94,13 @@ class _Day:
                 answer = await http.post("/endpoints", json=body, headers={"Idempotency-Key": name})
                 assert answer.status_code == 201, answer.text
             assert (await http.delete("/endpoints/removed")).status_code == 204
+
+    async def _cancelled_in_the_warehouse(self) -> None:
+        await self._send(self._order("cancelled", sku=KEPT))
+        await self._until(f.FulfillmentOpened, order_id=_id("cancelled"))
+        await self._send(o.RequestCancellation(channel="web", external_id="cancelled"))
+        await self._until(o.FulfillmentStopped)
+        await self._until(o.OrderCancelled)
 
     async def _holds(self) -> None:
         hold = await self._until(o.HoldPlaced)
@@ -129,8 +139,8 @@ class _Day:
         await self._until(r.ReturnCancelled)
         await self._until(o.RefundFailed)
 
-    def _order(self, name: str, method: str = "tok_ok") -> o.PlaceOrder:
-        line = OrderLine(line_id="1", sku=SKU, quantity=2, unit_price=500, total=1000)
+    def _order(self, name: str, method: str = "tok_ok", sku: str = SKU) -> o.PlaceOrder:
+        line = OrderLine(line_id="1", sku=sku, quantity=2, unit_price=500, total=1000)
         return o.PlaceOrder(
             channel="web",
             external_id=name,
@@ -163,8 +173,8 @@ def _id(name: str) -> str:
     return o.order_id_for("web", name)
 
 
-def _stock(quantity: int) -> StockLine:
-    return StockLine(sku=SKU, location=AUTOMATIC, quantity=quantity)
+def _stock(sku: str, quantity: int, location: str = AUTOMATIC) -> StockLine:
+    return StockLine(sku=sku, location=location, quantity=quantity)
 
 
 @contextmanager
