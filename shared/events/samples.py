@@ -56,6 +56,8 @@ def _sample(t: inspect.Type, name: str = "") -> Any:
             return True
         case inspect.RawType():
             return msgspec.Raw(b'{"a":1}')
+        case inspect.Metadata():
+            return _sample(t.type, name)
         case inspect.DateTimeType():
             return NOON
         case inspect.LiteralType():

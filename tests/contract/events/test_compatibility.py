@@ -135,8 +135,8 @@ BREAKING = {
     ),
     "a field that may be missing now": (
         "order.py",
-        "    placed_at: datetime\n",
-        "    placed_at: datetime | None = None\n",
+        "    placed_at: Instant\n",
+        "    placed_at: Instant | None = None\n",
         "oms.order.placed.v1: placed_at: was always there, is optional now",
     ),
     "a field that may not be missing any more": (
