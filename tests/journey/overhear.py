@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from ops.stack.ports import HOST
@@ -18,6 +19,7 @@ from shared.stream.port import Record
 
 RECORDING = Path(__file__).parent / "recording"
 KAFKA = 92  # the broker's distance from the base port
+NAMES = {topic.name for topic in topics()}
 
 Reads = dict[str, dict[str, list[str]]]
 
@@ -41,11 +43,11 @@ class Overheard:
         """Consumer → type → fields, of the services that have ended."""
         return {p.stem: msgspec.json.decode(p.read_bytes()) for p in self._folder.glob("*.json")}
 
-    def wait_for(self, found: Callable[[Record], bool], seconds: float = 60) -> Record:
+    def wait_for(self, found: Callable[[Record], bool], seconds: float = 180) -> Record:
         """The first record, of now or to come, that is looked for."""
         with self._more:
             done = self._more.wait_for(lambda: any(map(found, self.records)), seconds)
-            assert done, f"not heard within {seconds} s: {len(self.records)} records, others"
+            assert done, f"not heard within {seconds} s, among {len(self.records)} records"
             return next(filter(found, self.records))
 
     async def listen(self, over: threading.Event) -> None:
@@ -55,10 +57,9 @@ class Overheard:
                 await asyncio.sleep(0.2)
                 continue
             consumer = AIOKafkaConsumer(
-                *(topic.name for topic in topics()),
+                *NAMES,
                 bootstrap_servers=self.bootstrap,
                 auto_offset_reset="earliest",
-                metadata_max_age_ms=500,
             )
             try:
                 await consumer.start()
@@ -75,13 +76,20 @@ class Overheard:
                     await consumer.stop()
 
     async def _up(self) -> bool:
-        """Whether anything listens: a client would complain at every attempt."""
+        """Whether the broker is there, with its topics: a client would complain at every attempt."""
         try:
             _, writer = await asyncio.open_connection(*self.bootstrap.split(":"))
         except OSError:
             return False
         writer.close()
-        return True
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        try:
+            await admin.start()
+            return set(await admin.list_topics()) >= NAMES
+        except (KafkaError, OSError):
+            return False
+        finally:
+            await admin.close()
 
     def _hear(self, records: Iterator[Record]) -> None:
         with self._more:
