@@ -50,6 +50,8 @@ async def _documents() -> dict[str, dict[str, Any]]:
 async def _composed(name: str) -> AsyncIterator[ServiceApp]:
     """The service as it runs, except that its database is not opened and its tasks are not started."""
     main = import_module(f"services.{name}.__main__")
+    if not hasattr(main, "service"):
+        raise LookupError(f"services/{name}/__main__.py has no service(settings) to be documented")
 
     async def unopened(_: PostgresStore) -> None:
         """A document needs no rows."""
