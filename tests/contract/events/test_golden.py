@@ -1,5 +1,7 @@
 """Every message ever shipped stays readable, and today's types still write the same bytes."""
 
+import shutil
+
 import jsonschema
 import pytest
 
@@ -65,3 +67,27 @@ def test_golden_bytes_fit_the_schema(message) -> None:
 def test_committed_schemas_are_those_of_the_types() -> None:
     assert Shipped().broken() == []
     assert Shipped().drift() == []
+
+
+def test_a_field_that_is_read_no_more_is_noticed() -> None:
+    [path] = golden.revisions("oms.order.completed.v1")
+    record = golden.read(path)
+    older = record._replace(payload=record.payload.replace(b'"order_id"', b'"note":"x","order_id"'))
+
+    assert golden.loses(record, "oms.order.completed.v1") == ""
+    assert golden.loses(older, "oms.order.completed.v1") == ".note is gone"
+
+
+def test_what_is_new_is_recorded_beside_what_is_there(tmp_path) -> None:
+    shutil.copytree(golden.FOLDER, tmp_path / "golden")
+    folder = tmp_path / "golden"
+    changed = folder / "oms.order.shipped.v1.r1.record"
+    changed.write_bytes(changed.read_bytes().replace(b',"carrier":"carrier-1"', b""))
+    before = changed.read_bytes()
+    (folder / "oms.order.completed.v1.r1.record").unlink()
+
+    new = golden.record_new(folder)
+
+    assert new == ["oms.order.shipped.v1.r2.record", "oms.order.completed.v1.r1.record"]
+    assert changed.read_bytes() == before
+    assert golden.record_new(folder) == []
