@@ -26,6 +26,7 @@ from shared.events import order as o
 from shared.events import returns as r
 from tests.integration.demo.command import oms
 from tests.journey.overhear import Overheard, overhearing
+from tests.ledgerkit import until
 
 SKU = "TROUBLE"  # sent by itself, from the automatic location
 KEPT = "KEPT"  # on a shelf where nobody picks
@@ -66,7 +67,11 @@ class _Day:
                     i.RegisterItem(sku=SKU),
                     i.ReceiveStock(movement_id="m-1", lines=(_stock(SKU, 100),)),
                     i.ReceiveStock(movement_id="m-2", lines=(_stock(KEPT, 100, "shelf"),)),
-                    i.AdjustStock(movement_id="m-3", lines=(_stock(SKU, -1),), reason="count"),
+                )
+                for sku in (SKU, KEPT):  # movements have no order among themselves
+                    await self._until(i.StockReceived, sku=sku)
+                await self._send(
+                    i.AdjustStock(movement_id="m-3", lines=(_stock(SKU, -1),), reason="count")
                 )
                 await self._until(i.StockAdjusted)
                 await self._send(
@@ -85,10 +90,7 @@ class _Day:
             await self._until(n.EndpointDisabled)
 
     async def _endpoints(self, url: str) -> None:
-        keys = ensure_keys(self._layout.data, self._layout.services)
-        async with httpx.AsyncClient(
-            base_url=self._layout.url("notifications"), headers=keys.bearer("notifications", "ops")
-        ) as http:
+        async with self._client("notifications", "ops") as http:
             for name in ("gone", "removed"):
                 body = {"endpoint_id": name, "url": url, "types": [o.OrderPlaced.tag()]}
                 answer = await http.post("/endpoints", json=body, headers={"Idempotency-Key": name})
@@ -122,6 +124,7 @@ class _Day:
 
     async def _returns(self) -> None:
         good, unrefunded = _id("good"), _id("unrefunded")
+        await self._until_returnable(good, unrefunded)
         for name, order in (("declined", good), ("cancelled", good), ("refused", unrefunded)):
             line = r.ReturnLine(line_id="1", sku=SKU, quantity=1, reason="too small")
             await self._send(r.RequestReturn(return_id=name, order_id=order, lines=(line,)))
@@ -138,6 +141,22 @@ class _Day:
         await self._until(r.ReturnDeclined)
         await self._until(r.ReturnCancelled)
         await self._until(o.RefundFailed)
+
+    async def _until_returnable(self, *orders: str) -> None:
+        """The returns service hears of shipments on another topic than of returns."""
+        async with self._client("returns", "agent") as http:
+
+            async def known() -> bool:
+                answers = [await http.get(f"/orders/{order}/returnable") for order in orders]
+                return all(answer.status_code == 200 for answer in answers)
+
+            await until(known, 180)
+
+    def _client(self, service: str, role: str) -> httpx.AsyncClient:
+        keys = ensure_keys(self._layout.data, self._layout.services)
+        return httpx.AsyncClient(
+            base_url=self._layout.url(service), headers=keys.bearer(service, role), timeout=60
+        )
 
     def _order(self, name: str, method: str = "tok_ok", sku: str = SKU) -> o.PlaceOrder:
         line = OrderLine(line_id="1", sku=sku, quantity=2, unit_price=500, total=1000)
