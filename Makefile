@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.ready-runtime
 READY := $(VENV)/.ready-dev
-PACKAGES := $(wildcard shared services ops benchmarks)
+PACKAGES := $(wildcard shared services ops benchmarks examples)
 TESTS := $(wildcard tests/unit tests/contract tests/integration tests/browser)
 ARGS ?=
 PYTEST_ARGS ?=
@@ -42,6 +42,7 @@ check: $(READY)
 	$(BIN)/mypy $(PACKAGES)
 	$(BIN)/lint-imports
 	$(BIN)/python -m shared.events.schemas --check
+	$(BIN)/python -m ops.contracts --check
 
 test: check browser
 	$(BIN)/pytest $(TESTS) $(PYTEST_ARGS)

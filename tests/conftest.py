@@ -7,6 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from ops import stack as local_stack
+from tests import journey as journeys
+from tests.integration.demo.command import free_base
+from tests.journey import Journey
+from tests.journey.overhear import Overheard
+from tests.journey.trouble import trouble as hard_day
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +20,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local_stack.Stac
     data = tmp_path_factory.mktemp("stack")
     with local_stack.start(data, ports=local_stack.Ports.free()) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def journey(tmp_path_factory: pytest.TempPathFactory) -> Journey:
+    """A demo that was run to its end, once for all tests."""
+    return journeys.travel(tmp_path_factory.mktemp("journey"), free_base())
+
+
+@pytest.fixture(scope="session")
+def trouble(tmp_path_factory: pytest.TempPathFactory) -> Overheard:
+    """A system on which everything went wrong that seldom does, and which has ended."""
+    return hard_day(tmp_path_factory.mktemp("trouble"), free_base())

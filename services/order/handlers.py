@@ -23,7 +23,10 @@ def by_order(message: Message) -> str:
     return f"order-{message.order_id}"  # type: ignore[attr-defined]
 
 
-def table(policy: Policy) -> Table:
+_DEFAULT = Policy()
+
+
+def table(policy: Policy = _DEFAULT) -> Table:
     """The order service's handlers, under a policy."""
     return Table(
         "order",

@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
+from shared.events import fulfillment, inventory
 from shared.events.codec import PUBLISHED
-from shared.events.message import Message
+from shared.events.message import Command, Event, Message
 
 SERVICES = ("order", "inventory", "fulfillment", "returns", "notifications")
 
@@ -42,7 +43,26 @@ def sequenced_by(topic: str) -> str | None:
     _, service, kind = topic.split(".")
     if kind == "events":
         return service
-    return _COMMANDED_BY.get(service)
+    return next((s for s, sent in _COMMANDS.items() if any(t.route() == topic for t in sent)), None)
 
 
-_COMMANDED_BY = {"inventory": "order", "fulfillment": "order"}
+def sender(message: type[Message]) -> str | None:
+    """The service that sends messages of a type; None for commands that come from outside."""
+    if issubclass(message, Event):
+        return message.service()
+    return next((service for service, sent in _COMMANDS.items() if message in sent), None)
+
+
+#: The commands that services send to each other. All others come from channels, warehouse, ERP and people.
+_COMMANDS: dict[str, tuple[type[Command], ...]] = {
+    "order": (
+        inventory.ReserveStock,
+        inventory.CommitReservation,
+        inventory.ConsumeReservation,
+        inventory.ReleaseReservation,
+        inventory.RestockItems,
+        fulfillment.CreateFulfillment,
+        fulfillment.ReleasePackage,
+        fulfillment.CancelFulfillment,
+    ),
+}

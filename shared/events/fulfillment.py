@@ -1,8 +1,6 @@
 """The fulfillment service's language: one fulfillment order per location, in packages."""
 
-from datetime import datetime
-
-from shared.events.message import Address, Command, Event, LineQuantity
+from shared.events.message import Address, Command, Event, Instant, LineQuantity
 
 
 class FulfillmentCommand(Command, frozen=True, kw_only=True):
@@ -79,7 +77,7 @@ class ConfirmDelivery(
     """The carrier says that the package arrived."""
 
     package_id: str
-    delivered_at: datetime | None = None
+    delivered_at: Instant | None = None
 
 
 class CancelFulfillment(
@@ -166,7 +164,7 @@ class Delivered(FulfillmentEvent, frozen=True, kw_only=True, tag="oms.fulfillmen
 
     package_id: str
     lines: tuple[LineQuantity, ...]
-    delivered_at: datetime
+    delivered_at: Instant
 
 
 class FulfillmentCancelled(

@@ -1,6 +1,5 @@
 """The inventory service's language: reservations (keyed by order) and stock (keyed by SKU)."""
 
-from datetime import datetime
 from typing import ClassVar, Literal
 
 from shared.events.message import (
@@ -8,6 +7,7 @@ from shared.events.message import (
     BackorderPolicy,
     Command,
     Event,
+    Instant,
     LineQuantity,
     StockLine,
 )
@@ -142,7 +142,7 @@ class StockReserved(ReservationEvent, frozen=True, kw_only=True, tag="oms.invent
     """HELD: every unit is promised from a location until ``expires_at``."""
 
     allocations: tuple[Allocation, ...]
-    expires_at: datetime
+    expires_at: Instant
 
 
 class StockBackordered(

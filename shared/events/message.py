@@ -4,9 +4,13 @@ An *event* states what happened and belongs to one stream; a *command* asks one 
 follows from its type alone: the tag names the service and the version, the class names the stream and the key.
 """
 
-from typing import ClassVar, Literal
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
+
+#: A point in time as it travels: RFC 3339 text with an offset.
+Instant = Annotated[datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):

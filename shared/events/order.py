@@ -3,7 +3,6 @@
 Every event here belongs to the stream ``order-<order_id>`` and is keyed by the order's id.
 """
 
-from datetime import datetime
 from functools import lru_cache
 from typing import Literal
 from uuid import UUID, uuid5
@@ -16,6 +15,7 @@ from shared.events.message import (
     Command,
     Customer,
     Event,
+    Instant,
     LineQuantity,
     Money,
     OrderLine,
@@ -68,7 +68,7 @@ class PlaceOrder(ChannelCommand, frozen=True, kw_only=True, tag="oms.channel.pla
     ship_to: Address = Address()
     payment_method: str = ""
     backorder: BackorderPolicy = "refuse"
-    placed_at: datetime | None = None
+    placed_at: Instant | None = None
 
 
 class RequestCancellation(
@@ -135,7 +135,7 @@ class OrderPlaced(OrderEvent, frozen=True, kw_only=True, tag="oms.order.placed.v
     ship_to: Address
     payment_method: str
     backorder: BackorderPolicy
-    placed_at: datetime
+    placed_at: Instant
 
 
 class OrderRejected(OrderEvent, frozen=True, kw_only=True, tag="oms.order.rejected.v1"):
@@ -150,7 +150,7 @@ class OrderReserved(OrderEvent, frozen=True, kw_only=True, tag="oms.order.reserv
 
     reservation_id: str
     allocations: tuple[Allocation, ...]
-    expires_at: datetime
+    expires_at: Instant
 
 
 class OrderBackordered(OrderEvent, frozen=True, kw_only=True, tag="oms.order.backordered.v1"):

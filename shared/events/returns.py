@@ -1,11 +1,10 @@
 """The returns service's language: a return (RMA) from request to settlement."""
 
-from datetime import datetime
 from typing import ClassVar, Literal
 
 import msgspec
 
-from shared.events.message import Command, Event, LineQuantity, Money
+from shared.events.message import Command, Event, Instant, LineQuantity, Money
 
 Disposition = Literal[
     "restock", "quality_control", "refurbish", "scrap", "return_to_vendor", "missing"
@@ -186,7 +185,7 @@ class ItemsReturnable(
 
     package_id: str
     lines: tuple[LineQuantity, ...]
-    shipped_at: datetime
+    shipped_at: Instant
 
 
 class ItemsClaimed(ReturnableEvent, frozen=True, kw_only=True, tag="oms.returns.items_claimed.v1"):

@@ -16,11 +16,12 @@ from uuid import uuid4
 import httpx
 import psycopg
 
+from ops.contracts.openapi import settings_of
 from ops.stack import Stack, create_database, drop_database
 from services.views import versions
 from shared.ledger.migrate import migrate
 from shared.ledger.postgres import PostgresStore
-from shared.service import Role, Service, Settings
+from shared.service import Role, Service
 from shared.service.security import KeyEntry, hash_key, write_keys_file
 from shared.service.tasks import Handle
 
@@ -63,7 +64,7 @@ async def composed(stack: Stack, name: str, folder: Path) -> AsyncIterator[Compo
     await asyncio.to_thread(migrate, dsn, HOME / name)
     keys = folder / "keys.json"
     write_keys_file(keys, [_entry(role, key) for role, key in KEYS.items()])
-    settings = _settings_of(main)(
+    settings = settings_of(main)(
         database=dsn,
         kafka=stack.kafka,
         keys_file=keys,
@@ -101,15 +102,6 @@ async def _first_version(dsn: str) -> None:
 def _entry(role: Role, key: str) -> KeyEntry:
     channel = "web" if role is Role.CHANNEL else None
     return KeyEntry(f"{role}-1", hash_key(key), role, channel)
-
-
-def _settings_of(main: Any) -> Any:
-    [found] = [
-        value
-        for value in vars(main).values()
-        if isinstance(value, type) and issubclass(value, Settings) and value is not Settings
-    ]
-    return found
 
 
 @asynccontextmanager

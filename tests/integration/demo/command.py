@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from socket import AF_INET, SOCK_STREAM, socket
@@ -101,8 +101,10 @@ class Command:
         self.process.stdout.close()
 
 
-def oms(*arguments: str, timeout_s: float = 150) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+def oms(
+    *arguments: str, timeout_s: float = 150, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; ``environment`` comes on top of that of the tests."""
     return subprocess.run(
         [*ARGV, *arguments],
         cwd=ROOT,
@@ -110,7 +112,7 @@ def oms(*arguments: str, timeout_s: float = 150) -> subprocess.CompletedProcess[
         text=True,
         timeout=timeout_s,
         check=False,
-        env={**os.environ, "OMS_STACK": "embedded", "COLUMNS": "200"},
+        env={**os.environ, "OMS_STACK": "embedded", "COLUMNS": "200", **(environment or {})},
     )
 
 

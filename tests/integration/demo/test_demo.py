@@ -12,6 +12,7 @@ import pytest
 
 from ops.stack.ports import HOST
 from tests.integration.demo.command import Command, free_base, left_over, oms
+from tests.journey import Journey
 
 RETAIL = """\
 InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
@@ -27,13 +28,8 @@ C536370,71053,WHITE METAL LANTERN,-1,2010-12-03 10:00:00,3.39,17850.0,United Kin
 
 
 @pytest.mark.slow
-def test_a_demo_ends_by_itself_with_every_order_where_it_should_be(tmp_path: Path) -> None:
-    data, base = tmp_path / "data", free_base()
-
-    told = oms(
-        "demo", "--exit", "--orders", "60", "--rate", "100", "--json",
-        "--data", str(data), "--port-base", str(base),
-    )  # fmt: skip
+def test_a_demo_ends_by_itself_with_every_order_where_it_should_be(journey: Journey) -> None:
+    data, base, told = journey.data, journey.base, journey.told
 
     assert told.returncode == 0, told.stderr
     last = re.search(r"^orders=60 completed=(\d+) cancelled=(\d+) refused=(\d+) returned=(\d+) "
