@@ -5,6 +5,7 @@ from typing import NamedTuple
 from shared.events.codec import PUBLISHED
 from shared.events.message import Message
 
+#: Services with a feed of their own.
 SERVICES = ("order", "inventory", "fulfillment", "returns", "notifications")
 
 
@@ -34,14 +35,15 @@ def topics() -> tuple[Topic, ...]:
 
 
 def sequenced_by(topic: str) -> str | None:
-    """The service whose feed positions the records of a topic carry; None for topics that only outsiders write to.
+    """The service whose feed positions the records of a topic carry; None for topics that only outsiders write to,
+    and for those of a service that has no feed (insights: its statements are derived, and named by their ids).
 
     One sequenced producer a topic, so that one watermark a partition suffices. Others may write to a commands topic,
     without positions; their messages are deduplicated by business key.
     """
     _, service, kind = topic.split(".")
     if kind == "events":
-        return service
+        return service if service in SERVICES else None
     return _COMMANDED_BY.get(service)
 
 

@@ -1,0 +1,60 @@
+"""``python -m services.insights``: puts the insights together and runs them."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from prometheus_client import Gauge
+
+from services.insights.api import routes
+from services.insights.insights import Insights
+from shared.service import Keyring, Service, ServiceApp, Settings, Task, create_app, run
+from shared.service.settings import InvalidSettingsError
+
+#: faust tells much; what matters of it is said by the service itself.
+FAUST_LEVEL = logging.WARNING
+#: Leaving the group and flushing takes faust a few seconds.
+STOP_SECONDS = 7.0
+
+
+class InsightsSettings(Settings):
+    """The insights' settings: nothing beyond what every service has."""
+
+    service: str = "insights"
+    port: int = 8106
+
+
+@asynccontextmanager
+async def service(settings: InsightsSettings) -> AsyncIterator[Service]:
+    """The insights, ready to be run. They own no database: what they know lies in their changelog topic."""
+    if settings.keys_file is None:
+        raise InvalidSettingsError("OMS_KEYS_FILE is not set: nothing is open without keys.")
+    for name in ("faust", "mode", "aiokafka"):
+        logging.getLogger(name).setLevel(FAUST_LEVEL)
+    keyring = Keyring.from_file(settings.keys_file)
+    insights = Insights(settings.kafka)
+    app = application(keyring, insights, access_log=settings.access_log)
+    yield Service(app, [Task("worker", insights.run, stop_s=STOP_SECONDS)])
+
+
+def application(keyring: Keyring, insights: Insights, *, access_log: bool = False) -> ServiceApp:
+    """The JSON API."""
+    app = create_app("insights", keyring=keyring, access_log=access_log)
+    app.include_router(routes(insights))
+    _measure(app, insights)
+    return app
+
+
+def _measure(app: ServiceApp, insights: Insights) -> None:
+    """Metrics of the worker, read when scraped."""
+    for name in ("records", "duplicates"):
+        gauge = Gauge(
+            f"oms_insights_{name}", f"Source {name} since start", registry=app.metrics.registry
+        )
+        gauge.set_function(lambda name=name: float(getattr(insights.worker, name, 0)))  # type: ignore[misc]
+    lag = Gauge("oms_insights_lag", "Records to be read", registry=app.metrics.registry)
+    lag.set_function(lambda: float(sum(insights.lag.values())))
+
+
+if __name__ == "__main__":
+    run(InsightsSettings, service)
