@@ -25,6 +25,7 @@ from ops import stack as local_stack
 from ops.insights.recount import TOPICS, recount
 from ops.insights.verify import Difference, compare
 from ops.stack import create_topics
+from ops.stack.errors import log_tail
 from ops.stack.ports import free_ports
 from services.insights.records import read
 from shared.service.security import KeyEntry, Role, generate_key, hash_key, write_keys_file
@@ -34,6 +35,7 @@ from shared.stream.port import Outgoing
 PARTITIONS = 4
 EVENTS_TOPIC = "oms.insights.events"
 CHUNK = 20_000
+RESTARTS_MAX = 5
 
 
 async def fill(kafka: str, shop: Shop, count: int) -> None:
@@ -73,12 +75,35 @@ async def floor(kafka: str) -> float:
         await consumer.stop()
 
 
-@dataclass
 class Worker:
-    """A worker's process, and a client of its API."""
+    """A worker's process, started again when it ends by itself, as a supervisor does; and a client of its API."""
 
-    process: asyncio.subprocess.Process
-    http: httpx.AsyncClient
+    def __init__(self, kafka: str, folder: Path, name: str) -> None:
+        key = generate_key(Role.OPS)
+        keys = folder / f"{name}.json"
+        write_keys_file(keys, [KeyEntry("ops", hash_key(key), Role.OPS)])
+        [port] = free_ports(1)
+        self._environment = {"OMS_KAFKA": kafka, "OMS_PORT": str(port), "OMS_KEYS_FILE": str(keys)}
+        self._log = folder / f"{name}.log"
+        self.restarts = -1
+        self.process: asyncio.subprocess.Process
+        self.http = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}",
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=60,
+            trust_env=False,
+        )
+
+    async def start(self) -> None:
+        """Start the process."""
+        self.restarts += 1
+        if self.restarts > RESTARTS_MAX:
+            raise RuntimeError(f"the worker ends again and again:\n{log_tail(self._log)}")
+        with self._log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "services.insights", stdout=log, stderr=log,
+                env=os.environ | self._environment,
+            )  # fmt: skip
 
     async def records(self) -> int:
         """Records read so far, over all partitions, by all workers."""
@@ -94,7 +119,9 @@ class Worker:
         """Wait until ``count`` records are read."""
         async with asyncio.timeout(seconds):
             while True:
-                assert self.process.returncode is None, "the worker has ended: see its log"
+                if self.process.returncode is not None:
+                    sys.stderr.write(f"the worker ended by itself:\n{log_tail(self._log)}\n")
+                    await self.start()
                 try:
                     if await self.records() >= count:
                         return
@@ -109,33 +136,23 @@ class Worker:
         spent = seen.cpu_times()
         return seen.memory_info().rss / 1e6, spent.user + spent.system
 
+    async def stop(self) -> None:
+        """End the process, if it runs, as a supervisor does."""
+        if self.process.returncode is None:
+            self.process.terminate()
+        await self.process.wait()
+        await self.http.aclose()
+
 
 @asynccontextmanager
 async def worker(kafka: str, folder: Path, name: str) -> AsyncIterator[Worker]:
     """A worker, ended afterwards."""
-    key = generate_key(Role.OPS)
-    keys = folder / f"{name}.json"
-    write_keys_file(keys, [KeyEntry("ops", hash_key(key), Role.OPS)])
-    [port] = free_ports(1)
-    environment = {"OMS_KAFKA": kafka, "OMS_PORT": str(port), "OMS_KEYS_FILE": str(keys)}
-    with (folder / f"{name}.log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.insights", stdout=log, stderr=log,
-            env=os.environ | environment,
-        )  # fmt: skip
-    http = httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{port}",
-        headers={"Authorization": f"Bearer {key}"},
-        timeout=60,
-        trust_env=False,
-    )
+    made = Worker(kafka, folder, name)
+    await made.start()
     try:
-        yield Worker(process, http)
+        yield made
     finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
-        await http.aclose()
+        await made.stop()
 
 
 @dataclass
@@ -147,6 +164,7 @@ class Outcome:
     worker_per_s: float
     cpu_us_per_record: float
     rss_mb: float
+    restarts: int
     compared: int
     differences: list[Difference]
     rebuilt: list[Difference] | None
@@ -174,7 +192,7 @@ async def prove(kafka: str, folder: Path, events: int, seconds: float, rebuild: 
         rebuilt = await _rebuilt(second, counted, total, seconds) if rebuild else None
     return Outcome(
         total, floor_per_s, done / took, (spent_now - spent) / max(done, 1) * 1e6, rss_mb,
-        compared, differences, rebuilt,
+        second.restarts + third.restarts, compared, differences, rebuilt,
     )  # fmt: skip
 
 
@@ -195,6 +213,7 @@ def _say(outcome: Outcome) -> Iterable[str]:
     yield f"ratio                         {outcome.worker_per_s / outcome.floor_per_s:>12.3f}"
     yield f"processor time a record       {outcome.cpu_us_per_record:>12.0f} µs"
     yield f"memory of a worker            {outcome.rss_mb:>12.0f} MB"
+    yield f"restarts by a supervisor      {outcome.restarts:>12}"
     yield f"figures compared, different   {outcome.compared:>12,} {len(outcome.differences)}"
     if outcome.rebuilt is not None:
         yield f"different after a rebuild     {len(outcome.rebuilt):>12}"

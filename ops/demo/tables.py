@@ -140,12 +140,14 @@ def addresses(running: Running, order_id: str = "") -> RenderableType:
     if order_id:
         pages.add_row("one order", f"{views}/orders/{order_id}/page")
         pages.add_row("the same here", f"oms why {order_id}")
+    pages.add_row("sales, channels, stock", f"{running.urls['insights']}/")
     pages.add_row("e-mails", f"{running.urls['sink']}/")
-    for service in (*EVENT_SOURCED, "views"):
+    for service in (*EVENT_SOURCED, "views", "insights"):
         pages.add_row(f"{service} API", f"{running.urls[service]}/openapi.json")
     pages.add_row("metrics", f"{running.urls['order']}/metrics, likewise of each service (ops)")
     keys = Table.grid(padding=(0, 2))
     keys.add_row("sign in to the pages (agent)", running.keys["views"]["agent"])
+    keys.add_row("sign in to the insights (agent)", running.keys["insights"]["agent"])
     keys.add_row("place orders (channel web)", running.keys["order"]["channel:web"])
     keys.add_row("metrics and feed of orders (ops)", running.keys["order"]["ops"])
     keys.add_row("all keys", str(running.data / "keys" / "plain.json"))

@@ -6,8 +6,13 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import Gauge
 
+from services.insights import live
+from services.insights.announcer import Announcer
 from services.insights.api import routes
 from services.insights.insights import Insights
+from services.insights.listener import Listener
+from services.insights.pages import COOKIE, HTMX, STATIC, add_pages
+from services.insights.renderer import Renderer
 from shared.service import Keyring, Service, ServiceApp, Settings, Task, create_app, run
 from shared.service.settings import InvalidSettingsError
 
@@ -21,7 +26,7 @@ class InsightsSettings(Settings):
     """The insights' settings: nothing beyond what every service has."""
 
     service: str = "insights"
-    port: int = 8106
+    port: int = 8107
 
 
 @asynccontextmanager
@@ -33,14 +38,40 @@ async def service(settings: InsightsSettings) -> AsyncIterator[Service]:
         logging.getLogger(name).setLevel(FAUST_LEVEL)
     keyring = Keyring.from_file(settings.keys_file)
     insights = Insights(settings.kafka)
-    app = application(keyring, insights, access_log=settings.access_log)
-    yield Service(app, [Task("worker", insights.run, stop_s=STOP_SECONDS)])
+    announcer, listener, renderer = Announcer(insights), Listener(settings.kafka), Renderer()
+    app = application(keyring, insights, listener, renderer, access_log=settings.access_log)
+    announced = Gauge(
+        "oms_insights_announced", "Statements published since start", registry=app.metrics.registry
+    )
+    announced.set_function(lambda: float(announcer.announced))
+    try:
+        yield Service(
+            app,
+            [
+                Task("announcer", announcer.run),
+                Task("listener", listener.run),
+                Task("worker", insights.run, stop_s=STOP_SECONDS),
+            ],
+        )
+    finally:
+        await renderer.close()
 
 
-def application(keyring: Keyring, insights: Insights, *, access_log: bool = False) -> ServiceApp:
-    """The JSON API."""
-    app = create_app("insights", keyring=keyring, access_log=access_log)
+def application(
+    keyring: Keyring,
+    insights: Insights,
+    listener: Listener,
+    renderer: Renderer,
+    *,
+    access_log: bool = False,
+) -> ServiceApp:
+    """The JSON API, the event stream and the dashboard."""
+    app = create_app(
+        "insights", keyring=keyring, cookie=COOKIE, open_paths=[STATIC, HTMX], access_log=access_log
+    )
     app.include_router(routes(insights))
+    app.include_router(live.routes(listener, lambda: app.health.draining))
+    add_pages(app, insights, keyring, renderer)
     _measure(app, insights)
     return app
 

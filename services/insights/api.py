@@ -186,13 +186,13 @@ def _sales_routes(r: APIRouter, insights: Insights) -> None:
         figures, size = figures_of(insights), Size(window)
         first = None if since is None else size.start(since)
         after = None if cursor is None else tuple(decode_cursor(cursor, int, str, str, str))
-        if after is not None:
-            first = max(int(after[0]), first if first is not None else int(after[0]))
+        if after is not None and isinstance(after[0], int):
+            first = after[0] if first is None else max(first, after[0])
         starts = figures.starts(size, first, None if until is None else _second(until))
         page, following = _page(figures, size, starts, after, sku, channel, limit)
-        asked = {"window": window, "sku": sku, "channel": channel, "limit": limit}
+        asked: dict[str, str | int] = {"window": window, "sku": sku, "channel": channel}
         asked |= {n: v.isoformat() for n, v in (("since", since), ("until", until)) if v}
-        kept: dict[str, str | int] = {n: v for n, v in asked.items() if v}
+        kept = {n: v for n, v in asked.items() if v} | {"limit": limit}
         link = link_header("/sales", next_cursor=following, parameters=kept)
         return _json(SalesPage(page, following), {"link": link})
 
@@ -223,9 +223,7 @@ def _page(
 
 
 def _shop_routes(r: APIRouter, insights: Insights) -> None:
-    @r.get(
-        "/channels", response_class=Response, responses=schemas.answer(Channels, "By channel")
-    )
+    @r.get("/channels", response_class=Response, responses=schemas.answer(Channels, "By channel"))
     async def channels(who: Reader) -> Response:
         """Order rates of the channels, and which have fallen silent."""
         figures, now = figures_of(insights), insights.clock()
@@ -286,7 +284,11 @@ def _operator_routes(r: APIRouter, insights: Insights) -> None:
                 version = await insights.versions.create(insights.worker.version + 1)
         except (KafkaError, OSError, NotReady, TimeoutError) as error:
             raise Problem(
-                503, "broker-away", "Kafka did not make the topic", detail=repr(error), retry_after_s=5
+                503,
+                "broker-away",
+                "Kafka did not make the topic",
+                detail=repr(error),
+                retry_after_s=5,
             ) from error
         return Response(
             msgspec.json.encode(Version(version)), status_code=202, media_type="application/json"

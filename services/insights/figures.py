@@ -74,7 +74,7 @@ class Figures:
                 held = sums.setdefault(key, [0, 0])
                 held[0] += units
                 held[1] += revenue
-        return sorted(Sale(*parts(key), *held) for key, held in sums.items())  # type: ignore[call-arg]
+        return sorted(_sale(key, *held) for key, held in sums.items())
 
     def orders(self, size: Size, start: int) -> dict[tuple[str, str], int]:
         """Orders placed in a window, by channel and currency."""
@@ -102,7 +102,9 @@ class Figures:
                 for channel in self.by_channel(size, start):
                     last.setdefault(channel, min(start + size.seconds - 1, newest))
         hours = {start: self.by_channel(Size.HOUR, start) for start in self.starts(Size.HOUR)}
-        return {channel: _activity(channel, second, hours) for channel, second in sorted(last.items())}
+        return {
+            channel: _activity(channel, second, hours) for channel, second in sorted(last.items())
+        }
 
     def available(self) -> dict[str, int]:
         """Units that may still be promised, by SKU."""
@@ -131,6 +133,11 @@ class Figures:
     def _sold(self, days: list[int]) -> Iterator[Sale]:
         for start in days:
             yield from self.sales(Size.DAY, start)
+
+
+def _sale(key: str, units: int, revenue: int) -> Sale:
+    sku, channel, currency = parts(key)
+    return Sale(sku, channel, currency, units, revenue)
 
 
 def _activity(channel: str, last: int, hours: dict[int, dict[str, int]]) -> Activity:

@@ -31,7 +31,9 @@ class Follower:
         """Follow until cancelled."""
         while True:
             consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._kafka, enable_auto_commit=False, auto_offset_reset="earliest"
+                bootstrap_servers=self._kafka,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
             )
             try:
                 await consumer.start()

@@ -80,7 +80,8 @@ class Insights:
         except (KafkaError, OSError, TimeoutError) as error:
             log.info("lag_unknown", error=repr(error))
         handle.progress.report(
-            assigned=bool(worker.state.owned), behind=any(self.lag.values()) and worker.ready.is_set()
+            assigned=bool(worker.state.owned),
+            behind=any(self.lag.values()) and worker.ready.is_set(),
         )
         handle.progress.steps = worker.records + worker.duplicates
 

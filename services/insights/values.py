@@ -4,7 +4,7 @@ import msgspec
 
 from services.insights.state import Value
 
-_decoder = msgspec.json.Decoder(Value)
+_decoder: msgspec.json.Decoder[Value] = msgspec.json.Decoder(Value)
 _encoder = msgspec.json.Encoder()
 
 

@@ -44,15 +44,17 @@ class Broken(Exception):
     """The process cannot go on from what it holds in memory; the message says why."""
 
 
-class _ValueCodec(codecs.Codec):  # type: ignore[misc]
-    def _dumps(self, obj: Any) -> bytes | None:
-        return None if obj is None else encode_value(obj)  # a tombstone, by which compaction drops the cell
+class _ValueCodec(codecs.Codec):
+    def _dumps(self, obj: Any) -> bytes | None:  # type: ignore[override]
+        return (
+            None if obj is None else encode_value(obj)
+        )  # a tombstone, by which compaction drops the cell
 
     def _loads(self, s: bytes) -> Value:
         return decode_value(s)
 
 
-class _KeyCodec(codecs.Codec):  # type: ignore[misc]
+class _KeyCodec(codecs.Codec):
     def _dumps(self, obj: Any) -> bytes:
         return str(obj).encode()
 
@@ -110,11 +112,11 @@ class Worker:
             allow_empty=True,
             maxsize=131_072,
         )
-        self._table: Any = self._app.Table(
+        table: Any = self._app.Table(
             TABLE, partitions=partitions, default=None, changelog_topic=kept
         )
-        self._table.key_serializer = "insights-key"
-        self._table.value_serializer = "insights-value"
+        table.key_serializer, table.value_serializer = "insights-key", "insights-value"
+        self._table = table
         source = self._app.topic(*TOPICS, key_serializer="raw", value_serializer="raw")
         self._app.agent(source, name="insights-adder")(self._add_all)
         self._table.on_recover(self._recovered)
@@ -176,7 +178,7 @@ class Worker:
             self._fail(error)
 
     async def _take_over(self) -> None:
-        consumer = self._app.consumer
+        consumer: Any = self._app.consumer
         tps = [tp for tp in consumer.assignment() if tp.topic in TOPICS]
         owned = frozenset(tp.partition for tp in tps)
         first = await consumer.earliest_offsets(*tps) if tps else {}
@@ -291,5 +293,3 @@ class Worker:
             raise Broken(
                 f"the changelog did not answer for {ACKNOWLEDGE_SECONDS_MAX} s: is Kafka up?"
             ) from error
-
-

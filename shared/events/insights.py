@@ -23,7 +23,9 @@ class SkuSales(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     revenue: int
 
 
-class SalesWindowClosed(Event, frozen=True, kw_only=True, tag="oms.insights.sales_window_closed.v1"):
+class SalesWindowClosed(
+    Event, frozen=True, kw_only=True, tag="oms.insights.sales_window_closed.v1"
+):
     """A window of business time is over: what one channel sold in it, in one currency.
 
     Said again, with higher ``orders``, when an order of that time arrives late: the last statement counts. ``revenue``
@@ -73,7 +75,9 @@ class ChannelSilent(ChannelEvent, frozen=True, kw_only=True, tag="oms.insights.c
     limit_seconds: int
 
 
-class ChannelResumed(ChannelEvent, frozen=True, kw_only=True, tag="oms.insights.channel_resumed.v1"):
+class ChannelResumed(
+    ChannelEvent, frozen=True, kw_only=True, tag="oms.insights.channel_resumed.v1"
+):
     """A silent channel sells again; ``silent_since`` was its last order before."""
 
     silent_since: datetime

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from services.insights.domain.adding import additions, second_of
-from services.insights.domain.cells import Cell, Key, Progress
+from services.insights.domain.cells import Cell, Progress
 from shared.events import Message
 
 
