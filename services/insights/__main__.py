@@ -34,8 +34,10 @@ async def service(settings: InsightsSettings) -> AsyncIterator[Service]:
     """The insights, ready to be run. They own no database: what they know lies in their changelog topic."""
     if settings.keys_file is None:
         raise InvalidSettingsError("OMS_KEYS_FILE is not set: nothing is open without keys.")
-    for name in ("faust", "mode", "aiokafka"):
+    for name in ("faust", "mode"):
         logging.getLogger(name).setLevel(FAUST_LEVEL)
+    # It says so whenever more than a hundred cells wait for their batch, which is as it should be.
+    logging.getLogger("faust.transport.producer").setLevel(logging.ERROR)
     keyring = Keyring.from_file(settings.keys_file)
     insights = Insights(settings.kafka)
     announcer, listener, renderer = Announcer(insights), Listener(settings.kafka), Renderer()
