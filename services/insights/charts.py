@@ -27,7 +27,7 @@ def orders_per_minute(rows: list[dict[str, Any]]) -> dict[str, Any]:
             "y": {"field": "orders", "type": "quantitative", "title": "orders a minute",
                   "axis": {"tickMinStep": 1}},
             "color": {"field": "channel", "type": "nominal"},
-            "shape": {"field": "channel", "type": "nominal"},
+            "shape": {"field": "channel", "type": "nominal", "legend": None},
         },
     )  # fmt: skip
 
