@@ -54,11 +54,12 @@ def insights_of(state: State, now: datetime) -> Insights:
 
 
 class Site(NamedTuple):
-    """Where it is served, and an agent's and a channel's key."""
+    """Where it is served, an agent's and a channel's key, and what it is made of."""
 
     url: str
     key: str
     channel_key: str
+    state: State
 
 
 @contextmanager
@@ -99,7 +100,7 @@ def serving() -> Iterator[Site]:
     try:
         assert started.wait(60), "the pages are not served"
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        yield Site(url, keys[Role.AGENT], keys[Role.CHANNEL])
+        yield Site(url, keys[Role.AGENT], keys[Role.CHANNEL], state)
     finally:
         stop.set()
         thread.join(15)
