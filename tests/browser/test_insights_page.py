@@ -48,18 +48,6 @@ def test_figures_charts_and_the_silent_channel_are_there(
     page.context.close()
 
 
-def test_the_page_keeps_itself_up_to_date(browser: Browser, insights: Site) -> None:
-    page = opened(browser, insights)
-    # The page's policy forbids what `wait_for_function` would do.
-    while not page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)"):
-        page.wait_for_timeout(100)
-    page.evaluate("document.querySelector('.figures').setAttribute('data-old', '')")
-    insights.state.note(next(iter(insights.state.own)))
-    page.locator(".figures:not([data-old])").wait_for()
-    assert page.get_by_role("heading", name="Channels", exact=True).is_visible()
-    page.context.close()
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(browser: Browser, insights: Site, scheme: str) -> None:
     page = opened(browser, insights, color_scheme=scheme, bypass_csp=True)
