@@ -197,6 +197,26 @@ def reconcile(*, data: Data = DATA, json: Json = False) -> None:
     execute(lambda out: checking.command(data, out), json=json)
 
 
+insights_app = typer.Typer(help="Sales, channels and stock cover.", no_args_is_help=True)
+app.add_typer(insights_app, name="insights")
+
+
+@insights_app.command("verify")
+def insights_verify(*, data: Data = DATA, json: Json = False) -> None:
+    """Count the topics again and compare every figure (status 1 when one differs)."""
+    from ops.cli import insights
+
+    execute(lambda out: insights.verify(data, out), json=json)
+
+
+@insights_app.command("rebuild")
+def insights_rebuild(*, data: Data = DATA, json: Json = False) -> None:
+    """Forget all figures and read the topics from their beginning; returns when that is done."""
+    from ops.cli import insights
+
+    execute(lambda out: insights.rebuild(data, out), json=json)
+
+
 parked_app = typer.Typer(help="Messages that could not be handled.", no_args_is_help=True)
 app.add_typer(parked_app, name="parked")
 

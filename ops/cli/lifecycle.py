@@ -24,7 +24,10 @@ async def up(data: Path, port_base: int, out: Output) -> Exit:
     with cancelled_by_signals():
         async with started(layout_of(data, port_base), out) as host:
             urls = host.running.urls
-            out.say(f"\nUp. Orders: {urls['views']}/  e-mails: {urls['sink']}/  Ctrl-C stops it.")
+            out.say(
+                f"\nUp. Orders: {urls['views']}/  sales: {urls['insights']}/  "
+                f"e-mails: {urls['sink']}/  Ctrl-C stops it."
+            )
             out.say(f"Keys: {host.running.data / 'keys' / 'plain.json'}")
             out.answer({"data": str(host.running.data), "urls": dict(urls)})
             await host.stopped()

@@ -139,12 +139,15 @@ def addresses(running: Running, order_id: str = "") -> Text:
     if order_id:
         pages.append(("one order", f"{views}/orders/{order_id}/page"))
         pages.append(("the same here", f"oms why {order_id}"))
+    pages.append(("sales, channels, stock", f"{running.urls['insights']}/"))
     pages.append(("e-mails", f"{running.urls['sink']}/"))
-    pages += [(f"{s} API", f"{running.urls[s]}/docs") for s in (*EVENT_SOURCED, "views")]
+    documented = (*EVENT_SOURCED, "views", "insights")
+    pages += [(f"{service} API", f"{running.urls[service]}/docs") for service in documented]
     metrics = f"{running.urls['order']}/metrics, likewise of each service (ops)"
     pages.append(("metrics", metrics))
     keys = [
         ("sign in to the pages (agent)", running.keys["views"]["agent"]),
+        ("sign in to the insights (agent)", running.keys["insights"]["agent"]),
         ("place orders (channel web)", running.keys["order"]["channel:web"]),
         ("metrics and feed of orders (ops)", running.keys["order"]["ops"]),
         ("all keys", str(running.data / "keys" / "plain.json")),

@@ -11,7 +11,7 @@ import msgspec
 from ops.stack.supervisor import Program
 from ops.system.keys import Keys
 
-#: Services with a database of their own, and their port's distance from the base.
+#: The services, and their port's distance from the base.
 SERVICES = {
     "views": 0,
     "order": 1,
@@ -19,7 +19,12 @@ SERVICES = {
     "fulfillment": 3,
     "returns": 4,
     "notifications": 5,
+    "insights": 7,
 }
+#: What the insights know lies on topics: they have no database.
+WITHOUT_DATABASE = frozenset({"insights"})
+#: Services without a feed, from which nobody heals a gap.
+WITHOUT_FEED = frozenset({"views", "insights"})
 PAYMENTS, SMTP, SINK = 10, 25, 26
 PORT_BASE = 8100
 HOST = "127.0.0.1"
@@ -48,7 +53,7 @@ class Layout:
 
     def programs(self, kafka: str, dsns: Mapping[str, str], keys: Keys) -> list[Program]:
         """Every process, with its environment and its readiness check."""
-        programs = [self._service(name, kafka, dsns[name], keys) for name in self.services]
+        programs = [self._service(name, kafka, dsns.get(name, ""), keys) for name in self.services]
         if self.payments:
             programs.insert(0, self._payments(keys))
         if self.mail:
@@ -56,7 +61,7 @@ class Layout:
         return programs
 
     def _service(self, name: str, kafka: str, dsn: str, keys: Keys) -> Program:
-        peers = {peer: self.url(peer) for peer in SERVICES if peer != "views"}
+        peers = {peer: self.url(peer) for peer in SERVICES if peer not in WITHOUT_FEED}
         environment = {
             "OMS_HOST": HOST,
             "OMS_PORT": str(self.port(name)),

@@ -9,7 +9,7 @@ from pathlib import Path
 from ops import stack
 from ops.stack.supervisor import Change, Supervisor
 from ops.system.keys import Keys, ensure_keys
-from ops.system.layout import Layout
+from ops.system.layout import WITHOUT_DATABASE, Layout
 from shared.events import topics
 from shared.ledger.migrate import migrate
 
@@ -59,9 +59,11 @@ async def running(
 
 
 def _databases(local: stack.Stack, layout: Layout) -> dict[str, str]:
-    """A database for each service, at its latest migration."""
+    """A database for each service that has one, at its latest migration."""
     dsns: dict[str, str] = {}
     for name in layout.services:
+        if name in WITHOUT_DATABASE:
+            continue
         dsns[name] = stack.create_database(local.postgres, name, local.data)
         migrate(dsns[name], ROOT / "services" / name)
     return dsns

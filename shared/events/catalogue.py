@@ -6,6 +6,7 @@ from shared.events import fulfillment, inventory
 from shared.events.codec import PUBLISHED
 from shared.events.message import Command, Event, Message
 
+#: Services with a feed of their own.
 SERVICES = ("order", "inventory", "fulfillment", "returns", "notifications")
 
 
@@ -35,14 +36,15 @@ def topics() -> tuple[Topic, ...]:
 
 
 def sequenced_by(topic: str) -> str | None:
-    """The service whose feed positions the records of a topic carry; None for topics that only outsiders write to.
+    """The service whose feed positions the records of a topic carry; None for topics that only outsiders write to,
+    and for those of a service that has no feed (insights: its statements are derived, and named by their ids).
 
     One sequenced producer a topic, so that one watermark a partition suffices. Others may write to a commands topic,
     without positions; their messages are deduplicated by business key.
     """
     _, service, kind = topic.split(".")
     if kind == "events":
-        return service
+        return service if service in SERVICES else None
     return next((s for s, sent in _COMMANDS.items() if any(t.route() == topic for t in sent)), None)
 
 

@@ -1,0 +1,1 @@
+"""Insights: windowed sales, order rates and stock cover, summed from the topics."""

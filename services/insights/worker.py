@@ -1,0 +1,295 @@
+"""One faust application: it reads the sources in batches, adds them to the table, and knows how far it is.
+
+faust's commits are weaker than at-least-once, so they are not trusted. A batch is done when the changelog has
+acknowledged its cells, and after them its progress; whoever takes a partition over starts where the progress says,
+whatever was committed. Cells that are ahead of it carry their own watermark and take nothing twice. What does not
+fit (a record ahead of its place that its predecessors do not follow, a changelog that does not answer) ends the
+process: the next one starts from what is durable.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import Any
+
+import faust
+import structlog
+from faust.contrib.asgi import faust_app_running
+from faust.serializers import codecs
+
+from services.insights.domain.batch import Batch
+from services.insights.domain.cells import READ, Key, Progress
+from services.insights.figures import TOPICS
+from services.insights.records import Unreadable, read
+from services.insights.state import State, Value
+from services.insights.topics import TABLE, app_id, changelog
+from services.insights.values import decode_value, encode_value
+
+log = structlog.get_logger()
+
+BATCH_RECORDS_MAX = 2000
+#: Under load a larger batch writes a busy cell less often.
+BATCH_SECONDS = 0.5
+#: The changelog answers within this time, or the process ends.
+ACKNOWLEDGE_SECONDS_MAX = 30
+#: How long records may be ahead of their place: what a rebalance leaves in faust's buffers.
+AHEAD_SECONDS_MAX = 20
+SESSION_SECONDS = 10
+STOP_SECONDS_MAX = 6
+
+
+class Broken(Exception):
+    """The process cannot go on from what it holds in memory; the message says why."""
+
+
+class _ValueCodec(codecs.Codec):
+    def _dumps(self, obj: Any) -> bytes | None:  # type: ignore[override]
+        return (
+            None if obj is None else encode_value(obj)
+        )  # a tombstone, by which compaction drops the cell
+
+    def _loads(self, s: bytes) -> Value:
+        return decode_value(s)
+
+
+class _KeyCodec(codecs.Codec):
+    def _dumps(self, obj: Any) -> bytes:
+        return str(obj).encode()
+
+    def _loads(self, s: bytes) -> str:
+        return s.decode()
+
+
+codecs.register("insights-value", _ValueCodec())
+codecs.register("insights-key", _KeyCodec())
+
+
+class Worker:
+    """See the module. ``state`` may be read at any time."""
+
+    def __init__(self, kafka: str, version: int, partitions: int) -> None:
+        self.version = version
+        self.state = State(partitions)
+        self.records = 0
+        self.duplicates = 0
+        self.ready = asyncio.Event()
+        self._expected: dict[tuple[str, int], int] = {}
+        self._ahead_since: dict[tuple[str, int], float] = {}
+        self._writing = asyncio.Lock()
+        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._app = faust.App(
+            app_id(version),
+            broker=[f"kafka://{address}" for address in kafka.split(",")],
+            store="memory://",
+            autodiscover=False,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            topic_partitions=partitions,
+            table_standby_replicas=0,
+            consumer_auto_offset_reset="earliest",
+            broker_session_timeout=SESSION_SECONDS,
+            broker_heartbeat_interval=3,
+            broker_max_poll_records=2000,
+            broker_commit_interval=5,
+            producer_acks=-1,
+            producer_linger=0.005,
+            producer_max_batch_size=262_144,
+            stream_buffer_maxsize=4096,
+            stream_wait_empty=False,
+            web_enabled=False,
+            worker_redirect_stdouts=False,
+        )
+        # Named here: the topic that a table makes for itself keeps JSON, whatever the table is told afterwards.
+        kept = self._app.topic(
+            changelog(version),
+            key_serializer="insights-key",
+            value_serializer="insights-value",
+            partitions=partitions,
+            acks=False,
+            internal=True,
+            allow_empty=True,
+            maxsize=131_072,
+        )
+        table: Any = self._app.Table(
+            TABLE, partitions=partitions, default=None, changelog_topic=kept
+        )
+        table.key_serializer, table.value_serializer = "insights-key", "insights-value"
+        self._table = table
+        source = self._app.topic(*TOPICS, key_serializer="raw", value_serializer="raw")
+        self._app.agent(source, name="insights-adder")(self._add_all)
+        self._table.on_recover(self._recovered)
+        self._app.on_partitions_revoked.connect(self._revoked)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Works until the context is left."""
+        async with faust_app_running(self._app, stop_timeout=STOP_SECONDS_MAX):
+            yield
+
+    def check(self) -> None:
+        """Raises `Broken` when the process must end."""
+        if self._broken.done():
+            self._broken.result()
+        if self._app.crashed:
+            raise Broken(f"faust has crashed: {self._app.crash_reason!r}")
+
+    def leads(self) -> bool:
+        """Whether this worker is the one that announces: it has the first partition."""
+        return 0 in self.state.owned and self.ready.is_set()
+
+    async def put(self, partition: int, values: dict[str, Value | None]) -> bool:
+        """Set or drop cells of a partition outside of a batch; False when it is another worker's by now."""
+        async with self._writing:
+            if partition not in self.state.owned:
+                return False
+            await self._store(partition, values)
+            return True
+
+    async def lag(self) -> dict[tuple[str, int], int]:
+        """Records that are still to be read, of the partitions that are this worker's."""
+        tps = [tp for tp in self._app.consumer.assignment() if tp.topic in TOPICS]
+        ends = await asyncio.wait_for(self._app.consumer.highwaters(*tps), 10) if tps else {}
+        out = {}
+        for tp in tps:
+            if tp.partition in self.state.owned and (end := ends.get(tp)) is not None:
+                out[tp.topic, tp.partition] = max(
+                    0, end - self._expected.get((tp.topic, tp.partition), 0)
+                )
+        return out
+
+    # -- taking partitions over, and giving them up
+
+    async def _revoked(self, *_: Any, **__: Any) -> None:
+        """Partitions may move: the batch that is being written is waited for, and none begins until `_recovered`.
+
+        This waits for the producer only, which is not part of the rebalance (compare aiokafka#335)."""
+        async with self._writing:
+            self.state.release()
+            self._expected.clear()
+            self._ahead_since.clear()
+
+    async def _recovered(self) -> None:
+        """The table holds what the changelog has. Have faust start where it says, not where was committed."""
+        try:
+            await self._take_over()
+        except Exception as error:  # noqa: BLE001 - told to whoever watches, who ends the process
+            self._fail(error)
+
+    async def _take_over(self) -> None:
+        consumer: Any = self._app.consumer
+        tps = [tp for tp in consumer.assignment() if tp.topic in TOPICS]
+        owned = frozenset(tp.partition for tp in tps)
+        first = await consumer.earliest_offsets(*tps) if tps else {}
+        async with self._writing:
+            self.state.hold(self._table.data, owned)
+            self._expected = {
+                (tp.topic, tp.partition): max(
+                    self._progress(tp.topic, tp.partition).offset + 1, first.get(tp) or 0
+                )
+                for tp in tps
+            }
+            starts = {tp: self._expected[tp.topic, tp.partition] for tp in tps}
+        # The driver's own commit: its public one sends what faust has counted, which is what is not trusted.
+        if starts and not await consumer._commit(starts):  # noqa: SLF001
+            log.info("rebalanced_again", partitions=sorted(owned))
+            return
+        self.ready.set()
+        log.info("partitions_taken_over", partitions=sorted(owned), version=self.version)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._broken.done():
+            self._broken.set_exception(
+                error if isinstance(error, Broken) else Broken(f"{type(error).__name__}: {error}")
+            )
+
+    # -- adding
+
+    async def _add_all(self, stream: Any) -> None:
+        async for events in stream.take_events(BATCH_RECORDS_MAX, within=BATCH_SECONDS):
+            # An exception that leaves an agent acknowledges what failed (faust#606): nothing leaves it.
+            try:
+                await self._add(events)
+            except Exception as error:  # noqa: BLE001 - told to whoever watches, who ends the process
+                self._fail(error)
+
+    async def _add(self, events: Iterable[Any]) -> None:
+        by_partition: dict[int, list[Any]] = defaultdict(list)
+        for event in events:
+            by_partition[event.message.partition].append(event.message)
+        async with self._writing:
+            for partition, messages in by_partition.items():
+                if partition in self.state.owned and not self._broken.done():
+                    await self._add_partition(partition, messages)
+
+    async def _add_partition(self, partition: int, messages: list[Any]) -> None:
+        """The cells of a batch, acknowledged, and only then the progress."""
+        changed: dict[str, Value | None] = {}
+        done: dict[str, Value | None] = {}
+        by_topic: dict[str, list[Any]] = defaultdict(list)
+        for message in messages:
+            by_topic[message.topic].append(message)
+        for topic, of_topic in by_topic.items():
+            progress = self._progress(topic, partition)
+            batch = Batch(partition, progress, self.state.own.get)
+            if self._fold(topic, batch, of_topic):
+                changed |= batch.changed
+                done[str(Key(READ, partition, shard=topic))] = progress
+        if not done:
+            return
+        await self._store(partition, changed)
+        newest = max(p.newest for p in done.values() if isinstance(p, Progress))
+        await self._store(partition, dict.fromkeys(self.state.expired(partition, newest)))
+        await self._store(partition, done)
+
+    def _fold(self, topic: str, batch: Batch, messages: list[Any]) -> bool:
+        """Add what is in its place; returns whether anything was."""
+        place = (topic, batch.partition)
+        before = batch.progress.records
+        taken = 0
+        for message in messages:
+            if message.offset > self._expected.get(place, 0):
+                self._ahead(place, message.offset)
+                continue
+            self._expected[place] = message.offset + 1
+            self._ahead_since.pop(place, None)
+            taken += 1
+            try:
+                batch.add(read(message.offset, message.headers or (), message.value))
+            except Unreadable as error:
+                batch.skip(message.offset)
+                log.warning("record_skipped", topic=topic, at=message.offset, error=str(error))
+        self.records += batch.progress.records - before
+        self.duplicates += taken - (batch.progress.records - before)
+        return taken > 0
+
+    def _ahead(self, place: tuple[str, int], offset: int) -> None:
+        """A record before which others are missing: left over in a buffer, or faust has lost what came before it."""
+        since = self._ahead_since.setdefault(place, monotonic())
+        if monotonic() - since > AHEAD_SECONDS_MAX:
+            raise Broken(f"{place}: offset {offset} came, {self._expected.get(place)} did not")
+
+    def _progress(self, topic: str, partition: int) -> Progress:
+        found = self._table.data.get(str(Key(READ, partition, shard=topic)))
+        return found if isinstance(found, Progress) else Progress()
+
+    async def _store(self, partition: int, values: dict[str, Value | None]) -> None:
+        """Set (or drop, where None) cells, and return once the changelog has them."""
+        sent = []
+        for text, value in values.items():
+            if value is None:
+                self._table.data.pop(text, None)
+                self.state.forget(text)
+            else:
+                self._table.data[text] = value
+                self.state.note(text)
+            # Past `table[key] = …`, which takes the partition from the event at hand and drops the acknowledgement.
+            sent.append(self._table.send_changelog(partition, text, value))
+        try:
+            async with asyncio.timeout(ACKNOWLEDGE_SECONDS_MAX):
+                await asyncio.gather(*sent)
+        except TimeoutError as error:
+            raise Broken(
+                f"the changelog did not answer for {ACKNOWLEDGE_SECONDS_MAX} s: is Kafka up?"
+            ) from error

@@ -1,0 +1,70 @@
+"""The insights' dashboard as people use it, with and without script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from tests.unit.insights.site import Site, serving
+
+
+@pytest.fixture(scope="module")
+def insights() -> Iterator[Site]:
+    """The dashboard over an hour and a half of a shop."""
+    with serving() as site:
+        yield site
+
+
+def opened(browser: Browser, site: Site, **options: object) -> Page:
+    context = browser.new_context(base_url=site.url, locale="en-GB", **options)  # type: ignore[arg-type]
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    page.goto("/")
+    page.get_by_label("API key").fill(site.key)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Sales, channels and stock").wait_for()
+    return page
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_figures_charts_and_the_silent_channel_are_there(
+    browser: Browser, insights: Site, script: bool
+) -> None:
+    page = opened(browser, insights, java_script_enabled=script)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    row = page.get_by_role("group", name="Channels", exact=True).get_by_role("row")
+    assert row.filter(has_text="web").filter(has_text="Silent").count() == 1
+    assert page.get_by_role("alert").filter(has_text="web").count() == 1
+    for name in ("orders", "revenue"):
+        picture = page.request.get(f"/charts/{name}.svg")
+        assert picture.ok
+        assert picture.text().startswith("<svg")
+    assert problems == []
+    page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(browser: Browser, insights: Site, scheme: str) -> None:
+    page = opened(browser, insights, color_scheme=scheme, bypass_csp=True)
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    results = Axe().run(page, options={"runOnly": {"type": "tag", "values": tags}})
+    assert results.response["passes"], "axe has looked at nothing"
+    found = [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in results.response["violations"]]
+    assert found == []
+    page.context.close()
+
+
+def test_a_channels_key_does_not_open_it(insights: Site) -> None:
+    with httpx.Client(base_url=insights.url, trust_env=False) as http:
+        answer = http.post("/sign-in", data={"key": insights.channel_key})
+        assert answer.status_code == 403
+        assert "may not look" in answer.text
+        assert http.get("/sales").status_code == 401
+        headers = {"authorization": f"Bearer {insights.channel_key}"}
+        assert http.get("/sales", headers=headers).status_code == 403
