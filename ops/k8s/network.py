@@ -61,7 +61,10 @@ def _migration(needs: Needs) -> Manifest:
 def _database(needs: Needs) -> Manifest:
     """Its service, its migration, its replicas and its operator; outwards the Kubernetes API and the object store."""
     users = [_pods(needs.name, SERVICE), _pods(needs.name, MIGRATION)]
-    replicas, operator = _postgres(needs), {"namespaceSelector": {"matchLabels": _DATABASE_OPERATOR}}
+    replicas, operator = (
+        _postgres(needs),
+        {"namespaceSelector": {"matchLabels": _DATABASE_OPERATOR}},
+    )
     return _policy(
         needs.database,
         {"cnpg.io/cluster": needs.database},

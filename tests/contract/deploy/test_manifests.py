@@ -32,7 +32,9 @@ def test_every_service_of_the_system_is_deployed(deployed: Built) -> None:
     assert SHAPES.keys() == SERVICES.keys()
     names = {d["metadata"]["name"] for d in deployed.all("Deployment")}
     assert names - {"payments", "sink"} == SERVICES.keys()
-    assert {j["metadata"]["name"] for j in deployed.all("Job")} == {f"{s}-migrate" for s in SERVICES}
+    assert {j["metadata"]["name"] for j in deployed.all("Job")} == {
+        f"{s}-migrate" for s in SERVICES
+    }
 
 
 def test_no_pod_may_more_than_it_must(deployed: Built) -> None:
@@ -126,7 +128,9 @@ def test_a_user_may_do_exactly_what_its_service_does(production: Built) -> None:
             if operation != "Describe"
         }
         reads = {("topic", t, "Read") for t in needs.shape.reads()}
-        writes = {("topic", t.name, "Write") for t in topics() if sequenced_by(t.name) == needs.name}
+        writes = {
+            ("topic", t.name, "Write") for t in topics() if sequenced_by(t.name) == needs.name
+        }
         assert allowed == reads | writes | {("group", needs.group, "Read")}
     # Nobody writes to a topic that another service sequences, and every topic has a writer.
     writers: dict[str, list[str]] = {}

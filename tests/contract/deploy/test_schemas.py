@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import jsonschema
 import kubernetes_validate
 import pytest
+from jsonschema import ValidationError
 
 from tests.contract.deploy.conftest import Built
-from tests.contract.deploy.tools import go_crds, strimzi_crds
+from tests.contract.deploy.tools import Validators, go_crds, strimzi_crds
 
 #: The oldest that the manifests ask for: `preStop.sleep` is on by default since 1.30, stable in 1.34.
 KUBERNETES = "1.34"
@@ -48,19 +48,19 @@ def test_the_schemas_refuse_what_is_wrong(
 ) -> None:
     resource = production.all(kind)[0]
     wrong = {**resource, "spec": {**resource["spec"], **change}}
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(wrong, go_crds()[wrong["apiVersion"], kind])
+    with pytest.raises(ValidationError):
+        go_crds()[wrong["apiVersion"], kind].validate(wrong)
 
 
 def test_strimzi_s_schema_refuses_what_is_wrong(production: Built) -> None:
     topic = production.all("KafkaTopic")[0]
     wrong = {**topic, "spec": {**topic["spec"], "partition": 3}}
-    with pytest.raises(jsonschema.ValidationError, match="partition"):
-        jsonschema.validate(wrong, strimzi_crds()[wrong["apiVersion"], "KafkaTopic"])
+    with pytest.raises(ValidationError, match="partition"):
+        strimzi_crds()[wrong["apiVersion"], "KafkaTopic"].validate(wrong)
 
 
-def _validate(deployed: Built, schemas: dict[tuple[str, str], Any], *groups: str) -> set[str]:
+def _validate(deployed: Built, schemas: Validators, *groups: str) -> set[str]:
     mine = [r for r in deployed.resources if r["apiVersion"].startswith(groups)]
     for resource in mine:
-        jsonschema.validate(resource, schemas[resource["apiVersion"], resource["kind"]])
+        schemas[resource["apiVersion"], resource["kind"]].validate(resource)
     return {r["kind"] for r in mine}
