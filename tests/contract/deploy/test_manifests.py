@@ -127,7 +127,7 @@ def test_a_user_may_do_exactly_what_its_service_does(production: Built) -> None:
             for operation in a["operations"]
             if operation != "Describe"
         }
-        reads = {("topic", t, "Read") for t in needs.shape.reads()}
+        reads = {("topic", t, "Read") for t in needs.consumes}
         writes = {
             ("topic", t.name, "Write") for t in topics() if sequenced_by(t.name) == needs.name
         }
