@@ -43,6 +43,8 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/python -m shared.events.schemas --check
 	$(BIN)/python -m ops.contracts --check
+	$(BIN)/python -m ops.k8s --check
+	$(BIN)/python -m ops.docs --check
 
 test: check browser
 	$(BIN)/pytest $(TESTS) $(PYTEST_ARGS)

@@ -277,6 +277,43 @@ def parked_redrive(
     execute(lambda out: parked.redrive(data, service, topic, key, out), json=json)
 
 
+topic_app = typer.Typer(help="What runs over Kafka.", no_args_is_help=True)
+app.add_typer(topic_app, name="topic")
+
+
+@topic_app.command("list")
+def topic_list(*, json: Json = False) -> None:
+    """Every topic: who writes it, and which types it carries."""
+    from ops.cli import topics
+
+    execute(topics.list_topics, json=json)
+
+
+@topic_app.command("tail")
+def topic_tail(
+    *,
+    topic: Annotated[str, typer.Argument(help="Its name, such as oms.order.events.")],
+    last: Annotated[
+        int, typer.Option("--last", "-n", min=0, max=100_000, help="So many of each partition.")
+    ] = 10,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Then every further one, until Ctrl-C.")
+    ] = False,
+    key: Annotated[
+        str, typer.Option(help="Only this key's (an order's id, a SKU), all of them.")
+    ] = "",
+    data: Data = DATA,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
+) -> None:
+    """The last records of a topic, with headers and payloads (status 3 if there are none)."""
+    from ops.cli import topics
+
+    execute(
+        lambda out: topics.tail(data, topic, last, out, follow=follow, key=key),
+        json=json,
+    )
+
+
 @app.command(
     add_help_option=False,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},

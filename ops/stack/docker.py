@@ -209,8 +209,13 @@ def _start(container: KafkaContainer | PostgresContainer, what: str, image: str)
 
 def _stop(container: KafkaContainer | PostgresContainer, timeout_s: float) -> None:
     """Orderly first: testcontainers alone would remove the container with SIGKILL."""
-    if container.get_wrapped_container() is not None:
-        container.get_wrapped_container().stop(timeout=int(timeout_s))
+    from testcontainers.core.exceptions import ContainerStartException
+
+    try:
+        made = container.get_wrapped_container()
+    except ContainerStartException:
+        return  # it never came to a container: the engine refused the image
+    made.stop(timeout=int(timeout_s))
     container.stop(delete_volume=False)
 
 

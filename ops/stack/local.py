@@ -145,14 +145,15 @@ def start(
         wanted = tier or os.environ.get("OMS_STACK") or _chosen(data)
         refusals: list[str] = []
         for candidate in _candidates(wanted):
+            if lock.closed:  # by a tier that gave up while it started
+                lock = lock_file(data, "stack")
             try:
                 kafka, postgres = _servers(
                     candidate, data, ports, kafka_settings, postgres_settings
                 )
+                return _bring_up(Stack(candidate, data, kafka, postgres, lock), timeout_s)
             except DockerUnavailable as error:
                 refusals.append(f"{candidate}: {error}")
-                continue
-            return _bring_up(Stack(candidate, data, kafka, postgres, lock), timeout_s)
         raise StackError(f"no tier of the local stack serves: {'; '.join(refusals)}")
     except BaseException:
         lock.close()

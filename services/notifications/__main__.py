@@ -83,8 +83,9 @@ async def service(settings: NotificationsSettings) -> AsyncIterator[Service]:
         settings.smtp_port,
         connections=settings.smtp_connections,
         tls=settings.smtp_tls,
-        username=settings.smtp_username,
-        password=settings.smtp_password,
+        # Set and empty is not set: a manifest names the variables also where the server asks nobody.
+        username=settings.smtp_username or None,
+        password=settings.smtp_password or None,
     )
 
     def routes(runtime: Runtime, _: ServiceApp) -> APIRouter:

@@ -43,7 +43,12 @@ async def service(settings: ViewsSettings) -> AsyncIterator[Service]:
 
     async def connect(group: str) -> KafkaConsumer:
         consumer = KafkaConsumer(
-            settings.kafka, group, TABLE.topics, records_max=RECORDS_MAX, session_ms=SESSION_MS
+            settings.kafka,
+            group,
+            TABLE.topics,
+            records_max=RECORDS_MAX,
+            session_ms=SESSION_MS,
+            login=settings.kafka_login,
         )
         await consumer.start()
         return consumer

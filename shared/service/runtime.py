@@ -67,12 +67,12 @@ async def compose(
     store = PostgresStore(settings.database)
     await store.open()
     healer = HttpHealer(settings.peers, settings.peer_key)
-    relay = Relay(store, f"/oms/{table.service}", lambda: _producer(settings.kafka))
+    relay = Relay(store, f"/oms/{table.service}", lambda: _producer(settings))
     writer = Writer(table, store, partitions=settings.partitions, on_commit=relay.offer)
     effects = Effects(store, writer, performers or {})
     writer.on_effects = effects.take
     consumer = ConsumerRuntime(
-        table, store, writer, healer, lambda: _consumer(settings.kafka, table), writer.suspect
+        table, store, writer, healer, lambda: _consumer(settings, table), writer.suspect
     )
     runtime = Runtime(table, store, writer, consumer, relay)
     app = create_app(
@@ -96,14 +96,20 @@ async def compose(
         await store.close()
 
 
-async def _producer(bootstrap: str) -> KafkaProducer:
-    producer = KafkaProducer(bootstrap)
+async def _producer(settings: Settings) -> KafkaProducer:
+    producer = KafkaProducer(settings.kafka, settings.kafka_login)
     await producer.start()
     return producer
 
 
-async def _consumer(bootstrap: str, table: Table) -> KafkaConsumer:
-    consumer = KafkaConsumer(bootstrap, f"oms-{table.service}", table.topics, session_ms=SESSION_MS)
+async def _consumer(settings: Settings, table: Table) -> KafkaConsumer:
+    consumer = KafkaConsumer(
+        settings.kafka,
+        f"oms-{table.service}",
+        table.topics,
+        session_ms=SESSION_MS,
+        login=settings.kafka_login,
+    )
     await consumer.start()
     return consumer
 

@@ -7,6 +7,8 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from shared.stream.login import Login
+
 EXIT_SETTINGS = 2
 PREFIX = "OMS_"
 _SECRET_WORDS = ("key", "database", "postgres", "password", "secret", "token")
@@ -29,6 +31,9 @@ class Settings(BaseSettings):
         pattern=r"^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$",
         description="Bootstrap servers, host:port separated by commas",
     )
+    kafka_username: str = Field("", description="SCRAM-SHA-512 user; empty: the broker is open")
+    kafka_password: str = Field("", repr=False, description="Its password")
+    kafka_ca: Path | None = Field(None, description="PEM file of the broker's CA; none: no TLS")
     keys_file: Path | None = Field(None, description="JSON file of hashed API keys")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: Literal["json", "console"] = "json"
@@ -39,6 +44,11 @@ class Settings(BaseSettings):
     drain_s: float = Field(9.0, gt=0, le=300, description="Time to finish work after SIGTERM")
     stalled_s: float = Field(60.0, gt=0, description="No progress while behind: exit with 70")
     loop_lag_alarm_s: float = Field(0.25, gt=0, description="Event loop delay to report")
+
+    @property
+    def kafka_login(self) -> Login:
+        """How Kafka clients show who they are."""
+        return Login(self.kafka_username, self.kafka_password, self.kafka_ca)
 
     @classmethod
     def load(cls, **values: Any) -> Self:

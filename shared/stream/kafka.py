@@ -10,6 +10,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from shared.ledger.store import Partition
+from shared.stream.login import OPEN, Login
 from shared.stream.port import BrokerLost, Outgoing, Record
 
 log = structlog.get_logger()
@@ -28,9 +29,10 @@ METADATA_MS_MAX = 10_000
 class KafkaProducer:
     """An idempotent producer that keeps one batch in flight per partition."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, login: Login = OPEN) -> None:
         self._client = AIOKafkaProducer(
             bootstrap_servers=bootstrap,
+            **login.options(),
             enable_idempotence=True,
             acks="all",
             linger_ms=0,
@@ -99,10 +101,12 @@ class KafkaConsumer:
         *,
         records_max: int = 1000,
         session_ms: int = 45_000,
+        login: Login = OPEN,
     ) -> None:
         self._topics = list(topics)
         self._client = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
+            **login.options(),
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

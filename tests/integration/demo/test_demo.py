@@ -147,6 +147,23 @@ def test_a_running_system_can_be_looked_at(system: Path, imported: Path) -> None
     assert (parked.returncode, parked.stdout.strip()) == (3, "Nothing is parked."), parked.stderr
     assert oms("parked", "redrive", "order", "--data", str(system)).returncode == 3
 
+    tail = oms(
+        "topic", "tail", "oms.order.events", "--key", order["id"], "--json", "--data", str(system)
+    )
+    assert tail.returncode == 0, tail.stderr
+    records = [json.loads(line) for line in tail.stdout.splitlines()]
+    assert records[0]["data"]["type"] == records[0]["headers"]["ce_type"] == "oms.order.placed.v1"
+    assert "oms.order.completed.v1" in {r["headers"]["ce_type"] for r in records}
+    assert {r["key"] for r in records} == {order["id"]}
+    last = oms("topic", "tail", "oms.order.events", "--last", "1", "--data", str(system))
+    assert last.returncode == 0
+    assert "ce_sequence: " in last.stdout
+    empty = oms("topic", "tail", "oms.order.events", "--key", "nobody", "--data", str(system))
+    assert (empty.returncode, empty.stdout) == (3, ""), empty.stderr
+    absent = oms("topic", "tail", "oms.order.event", "--data", str(system))
+    assert absent.returncode == 2
+    assert "oms.order.events" in absent.stderr
+
     nobody = oms("order", "show", "no-such-number", "--data", str(system))
     assert nobody.returncode == 1
     assert "no-such-number" in nobody.stderr

@@ -25,6 +25,7 @@ oms = CliRunner()
         (["parked", "redrive", "order"], 69),
         (["order", "show", "x"], 69),
         (["why", "x"], 69),
+        (["topic", "tail", "oms.order.events"], 69),
     ],
 )
 def test_without_a_system_the_status_says_so(
@@ -53,6 +54,8 @@ def test_json_is_one_document_also_when_there_is_nothing(
         ["demo", "--file", "/no/such/file"],
         ["import", "/no/such/file"],
         ["order", "show"],
+        ["topic", "tail"],
+        ["topic", "tail", "oms.order.events", "--last", "-1"],
     ],
 )
 def test_wrong_usage_is_status_2(tmp_path: Path, arguments: list[str]) -> None:
@@ -73,10 +76,22 @@ def test_help_names_every_command_and_the_statuses() -> None:
         "why",
         "reconcile",
         "parked",
+        "topic",
         "bench",
     ):
         assert name in told
     assert "69 not running" in told
+
+
+def test_topics_are_listed_from_the_catalogue() -> None:
+    told = oms.invoke(app, ["topic", "list", "--json"])
+    assert told.exit_code == 0
+    listed = {t["topic"]: t["types"] for t in json.loads(told.stdout)["items"]}
+    assert "oms.order.placed.v1" in listed["oms.order.events"]
+    assert listed["oms.channel.orders"] == [
+        "oms.channel.place_order.v1",
+        "oms.channel.cancel_order.v1",
+    ]
 
 
 def test_ports_follow_the_base_unless_the_environment_names_them(

@@ -8,6 +8,7 @@ import pytest
 from ops.stack import StackError, start
 from ops.stack import local as local_stack
 from ops.stack.docker import DockerUnavailable, require_engine
+from tests.unit.stack.engine import engine_without_images
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +61,21 @@ def test_without_an_engine_the_docker_tier_steps_aside(
         require_engine()
     with pytest.raises(StackError, match=r"no tier .* docker: no container engine"):
         start(tmp_path, tier="docker")
+
+
+def test_an_engine_that_cannot_get_the_images_is_no_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with engine_without_images(tmp_path / "engine.sock") as asked:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/engine.sock")
+        require_engine()  # it answers
+
+        with pytest.raises(StackError, match=r"no tier .* docker: PostgreSQL .* cannot be started"):
+            start(tmp_path / "data", tier="docker", ports=local_stack.Ports.free())
+
+    assert any("/images/" in path for path in asked)
+    # The directory is free again, for another try.
+    local_stack.lock_file(tmp_path / "data", "stack").close()
 
 
 def test_ports_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

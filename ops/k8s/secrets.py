@@ -1,0 +1,37 @@
+"""The contents of the services' secrets for a new installation: files for ``kubectl create secret --from-file``.
+
+No manifest holds a secret; this makes the ones that only we can make (API keys, the key of the webhooks) and leaves an
+empty file for what others give out (the payment provider, the mail server).
+"""
+
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from ops.k8s.shapes import Needs
+from ops.stack.process import write_atomically
+from ops.system.keys import ensure_keys
+
+#: Made here, by the name of the key in the secret; every other one comes from somebody else.
+_OURS = {"webhook-key": lambda: secrets.token_urlsafe(48)}
+
+
+def write(folder: Path, everyone: Iterable[Needs]) -> list[Path]:
+    """Write ``<folder>/<service>-secrets/<key>`` (mode 0600) where missing; returns the folders.
+
+    The plain API keys stand in ``<folder>/keys/plain.json``: keep it, the services hold only hashes.
+    """
+    needs = tuple(everyone)
+    keys = ensure_keys(folder, tuple(x.name for x in needs))
+    written = []
+    for one in needs:
+        target = folder / one.secret
+        target.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomically(target / "keys.json", keys.file(one.name).read_text())
+        write_atomically(target / "peer-key", keys.service)
+        for name in one.shape.secrets.values():
+            path = target / name
+            if not path.exists():
+                write_atomically(path, _OURS[name]() if name in _OURS else "")
+        written.append(target)
+    return written
