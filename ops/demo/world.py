@@ -25,7 +25,14 @@ from shared.events.order import PlaceOrder
 STALLED_S = 60.0
 REGISTERED_WITHIN_S = 60.0
 QUIET_WITHIN_S = 30.0
-EVENT_SOURCED = ("order", "inventory", "fulfillment", "returns", "notifications")
+EVENT_SOURCED = (
+    "order",
+    "inventory",
+    "fulfillment",
+    "returns",
+    "notifications",
+    "integrations",
+)
 
 
 @dataclass
