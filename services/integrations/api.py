@@ -7,7 +7,6 @@ from pydantic import Field
 
 from services.integrations.channels.documents import OrderDocument, command_of
 from services.integrations.domain.messages import OrderInbound, TakeCancellation, TakeOrder
-from services.integrations.intake import PAYLOAD_MAX
 from services.integrations.refused import refused_input, refused_page
 from services.integrations.resubmitting import resubmit
 from shared.events.order import RequestCancellation
@@ -36,6 +35,8 @@ Reader = Annotated[Principal, Depends(require(Role.OPS, Role.AUDITOR))]
 Key = Annotated[IdempotencyKey, Depends(idempotency)]
 
 SOURCE = "rest"
+#: Characters of a corrected payload. What is longer is a file: drop it.
+CORRECTED_MAX = 65_536
 
 
 class CancelIn(Input):
@@ -49,7 +50,7 @@ class ResubmitIn(Input):
 
     payload: (
         Annotated[
-            str, Field(strict=True, min_length=1, max_length=PAYLOAD_MAX, pattern=r"^[^\x00]*$")
+            str, Field(strict=True, min_length=1, max_length=CORRECTED_MAX, pattern=r"^[^\x00]*$")
         ]
         | None
     ) = None
