@@ -79,7 +79,7 @@ def _speed(summary: Summary) -> Table:
     orders = summary.world.tracker.orders
     table = plain_table("How fast", "", "orders", "p50 ms", "p99 ms")
     posted = sorted(summary.world.shoppers.posted_ms)
-    table.add_row("POST /orders, durable before the answer", *_percentiles(posted))
+    table.add_row("POST to the gateway, durable before the answer", *_percentiles(posted))
     for channel, road in CHANNELS.items():
         of = {id: p for id, p in orders.items() if p.planned.command.channel == channel}
         table.add_row(f"placed to confirmed, {channel} ({road})", *_percentiles(latencies_ms(of)))

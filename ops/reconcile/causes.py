@@ -38,6 +38,8 @@ OWNERS = {
     "correspondence": "notifications",
     "endpoints": "notifications",
     "webhook": "notifications",
+    "channelorder": "integrations",
+    "refusal": "integrations",
 }
 #: Services with a topic that outsiders may write to.
 OPEN_TO_OUTSIDERS = ("order", "inventory", "fulfillment", "returns")

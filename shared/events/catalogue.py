@@ -5,7 +5,7 @@ from typing import NamedTuple
 from shared.events.codec import PUBLISHED
 from shared.events.message import Message
 
-SERVICES = ("order", "inventory", "fulfillment", "returns", "notifications")
+SERVICES = ("order", "inventory", "fulfillment", "returns", "notifications", "integrations")
 
 
 class Topic(NamedTuple):

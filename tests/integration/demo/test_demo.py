@@ -51,7 +51,7 @@ def test_a_demo_ends_by_itself_with_every_order_where_it_should_be(tmp_path: Pat
     assert left_over(data, base) == []
     reports = list((data / "inbox" / "marketplace" / "done").glob("*.report.json"))
     assert reports
-    assert all(json.loads(x.read_text())["rejected"] == [] for x in reports)
+    assert all(json.loads(x.read_text())["refused"] == [] for x in reports)
 
 
 @pytest.mark.slow

@@ -1,0 +1,154 @@
+"""A folder into which partners drop files of order documents: ``FOLDER/<channel>/NAME.jsonl`` or ``NAME.csv``.
+
+A partner writes a file under another name and renames it when it is complete. Each file ends in ``done/`` beside a
+``NAME.report.json`` that says what came of every order in it. The same file again adds nothing: an order's number makes
+it the same order. A bad order is kept as a refused input, and the rest of its file goes on.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from services.integrations.channels import files
+from services.integrations.channels.documents import command_of
+from services.integrations.domain.messages import Inbound, RefuseInput, TakeOrder
+from services.integrations.intake import Taken, storable, take
+from shared.ledger.store import Unavailable
+from shared.ledger.work import Overloaded
+from shared.ledger.writer import Writer
+from shared.service import Handle
+
+log = structlog.get_logger()
+
+POLL_SECONDS = 0.2
+RETRY_SECONDS = 1.0
+FILE_BYTES_MAX = 64 << 20
+SOURCE = "file."
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """An order of a file that was refused: where it begins, and why."""
+
+    at: str
+    reason: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What came of a file: orders that went on, orders known from before, and those refused."""
+
+    file: str
+    accepted: int
+    known: int
+    refused: list[Refused]
+
+
+def inputs_of(text: str, kind: str, channel: str, name: str) -> Iterator[Inbound]:
+    """The inputs in a file of order documents."""
+    for found in files.read(text, kind):
+        source, reference = SOURCE + kind, f"{name}:{found.line}"
+        payload = storable(found.payload)
+        if found.document is None:
+            yield RefuseInput(
+                source=source,
+                reference=reference,
+                payload=payload,
+                channel=channel,
+                reason="unreadable",
+                detail=found.wrong[:2000],
+            )
+        else:
+            yield TakeOrder(
+                source=source,
+                reference=reference,
+                payload=payload,
+                order=command_of(found.document, channel),
+            )
+
+
+class FileDrop:
+    """Watches the folder."""
+
+    def __init__(self, folder: Path, writer: Writer) -> None:
+        self._folder = folder
+        self._writer = writer
+
+    async def run(self, handle: Handle) -> None:
+        """Take files until told to stop, oldest name first. A file that cannot be taken now is taken later."""
+        handle.ready()
+        while not await handle.sleep(POLL_SECONDS):
+            for path in await asyncio.to_thread(self._waiting):
+                try:
+                    report = await self.take(path)
+                except (Unavailable, Overloaded, OSError) as error:
+                    log.warning("file_waits", file=str(path), error=str(error))
+                    await handle.sleep(RETRY_SECONDS)
+                    break
+                handle.progress.tick()
+                log.info(
+                    "file_taken",
+                    file=path.name,
+                    accepted=report.accepted,
+                    known=report.known,
+                    refused=len(report.refused),
+                )
+                if handle.stopping.is_set():
+                    return
+
+    def _waiting(self) -> list[Path]:
+        return [
+            path
+            for channel in sorted(self._folder.glob("[A-Za-z0-9]*"))
+            for path in sorted(channel.glob("[!.]*"))
+            if path.suffix[1:] in files.FORMATS and path.is_file()
+        ]
+
+    async def take(self, path: Path) -> Report:
+        """Take one file, then move it: a crash before that only repeats it."""
+        channel, kind = path.parent.name, path.suffix[1:]
+        text, wrong = await asyncio.to_thread(_text, path)
+        inputs = [] if wrong else list(inputs_of(text, kind, channel, path.name))
+        if wrong:
+            inputs.append(_unreadable(path, text, wrong))
+        taken = await take(self._writer, inputs, f"channel:{channel}")
+        report = _report(path, taken)
+        await asyncio.to_thread(_finish, path, report)
+        return report
+
+
+def _unreadable(path: Path, text: str, wrong: str) -> RefuseInput:
+    return RefuseInput(
+        source=SOURCE + path.suffix[1:],
+        reference=path.name,
+        payload=storable(text),
+        channel=path.parent.name,
+        reason="unreadable",
+        detail=f"{wrong}; the file itself is in done/",
+    )
+
+
+def _report(path: Path, taken: Taken) -> Report:
+    refused = [Refused(at, reason) for at, reason in taken.refused]
+    return Report(path.name, taken.accepted, taken.known, refused)
+
+
+def _finish(path: Path, report: Report) -> None:
+    done = path.parent / "done"
+    done.mkdir(exist_ok=True)
+    data = msgspec.json.format(msgspec.json.encode(report), indent=1)
+    (done / f"{path.name}.report.json").write_bytes(data)
+    path.replace(done / path.name)
+
+
+def _text(path: Path) -> tuple[str, str]:
+    """A file's text, and what is wrong with it as a whole."""
+    size = path.stat().st_size
+    if size > FILE_BYTES_MAX:
+        return "", f"{size} bytes; at most {FILE_BYTES_MAX} are read: split the file"
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8-sig"), ""
+    except UnicodeDecodeError as error:
+        return data.decode("utf-8", "backslashreplace"), f"not UTF-8: {error}"

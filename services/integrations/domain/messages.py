@@ -1,0 +1,106 @@
+"""What adapters ask of this service. These never travel."""
+
+from datetime import datetime
+
+from shared.events import Command
+from shared.events.integrations import refusal_id_for
+from shared.events.order import PlaceOrder, RequestCancellation
+
+
+class Inbound(Command, frozen=True, kw_only=True):
+    """What an adapter read: from which ``source``, where in it (``reference``), and the ``payload`` as it came.
+
+    ``said_at`` is the channel's own time of what it says, where it has one: older words never overrule newer ones.
+    ``resubmits`` names the refused input that this is a second reading of.
+    """
+
+    source: str
+    reference: str
+    payload: str = ""
+    said_at: datetime | None = None
+    resubmits: str = ""
+
+    @classmethod
+    def route(cls) -> str | None:
+        return None
+
+    @property
+    def refusal_id(self) -> str:
+        """The id under which this input is kept if it is not taken."""
+        return self.resubmits or refusal_id_for(self.source, self.reference, self.payload)
+
+    @property
+    def refusal(self) -> str:
+        """The stream of that."""
+        return f"refusal-{self.refusal_id}"
+
+
+class OrderInbound(Inbound, frozen=True, kw_only=True):
+    """An input about one order of a channel."""
+
+    @property
+    def order_id(self) -> str:
+        """The order that is meant."""
+        raise NotImplementedError(type(self).__name__)
+
+    @property
+    def subject(self) -> str:
+        return f"channelorder-{self.order_id}"
+
+    @property
+    def key(self) -> str:
+        return self.order_id
+
+
+class TakeOrder(OrderInbound, frozen=True, kw_only=True, tag="oms.integrations.take_order.v1"):
+    """An adapter understood an order. ``kept`` says that nobody waits for an answer: a refusal must not be lost."""
+
+    order: PlaceOrder
+    kept: bool = True
+
+    @property
+    def order_id(self) -> str:
+        return self.order.order_id
+
+
+class TakeCancellation(
+    OrderInbound, frozen=True, kw_only=True, tag="oms.integrations.take_cancellation.v1"
+):
+    """An adapter understood that an order is taken back."""
+
+    request: RequestCancellation
+
+    @property
+    def order_id(self) -> str:
+        return self.request.order_id
+
+
+class RefuseInput(Inbound, frozen=True, kw_only=True, tag="oms.integrations.refuse_input.v1"):
+    """An adapter could not use an input."""
+
+    channel: str
+    reason: str
+    detail: str
+
+    @property
+    def subject(self) -> str:
+        return self.refusal
+
+    @property
+    def key(self) -> str:
+        return self.refusal_id
+
+
+class CloseRefusal(Inbound, frozen=True, kw_only=True, tag="oms.integrations.close_refusal.v1"):
+    """What was in the refused input ``resubmits`` has been read again in parts, each of which was settled on its own."""
+
+    @property
+    def subject(self) -> str:
+        return self.refusal
+
+    @property
+    def key(self) -> str:
+        return self.refusal_id
+
+
+INTERNAL = (TakeOrder, TakeCancellation, RefuseInput, CloseRefusal)
