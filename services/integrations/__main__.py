@@ -9,7 +9,10 @@ from pydantic import Field
 
 from services.integrations import api
 from services.integrations.channels.filedrop import FileDrop
+from services.integrations.erp import api as erp_api
+from services.integrations.erp.files import ErpFiles
 from services.integrations.handlers import table
+from services.integrations.wms import api as wms_api
 from shared.service import Service, ServiceApp, Settings, Task, run
 from shared.service.runtime import Runtime, compose
 
@@ -22,6 +25,13 @@ class IntegrationsSettings(Settings):
     drop_folder: Path | None = Field(
         None, description="Folder of dropped files, one folder in it for each channel; none: off"
     )
+    erp_feed: bool = Field(True, description="Issue documents for accounting")
+    erp_folder: Path | None = Field(
+        None, description="Folder for those documents as CSV files; none: off"
+    )
+    wms_locations: frozenset[str] = Field(
+        frozenset(), description="JSON list of locations that an external warehouse handles"
+    )
 
 
 @asynccontextmanager
@@ -32,9 +42,18 @@ async def service(settings: IntegrationsSettings) -> AsyncIterator[Service]:
     def routes(runtime: Runtime, app: ServiceApp) -> APIRouter:
         if settings.drop_folder is not None:
             tasks.append(Task("file drop", FileDrop(settings.drop_folder, runtime.writer).run))
-        return api.routes(runtime, app)
+        r = api.routes(runtime, app)
+        if settings.erp_feed:
+            r.include_router(erp_api.routes(runtime))
+            if settings.erp_folder is not None:
+                files = ErpFiles(settings.erp_folder, runtime.store, runtime.writer)
+                tasks.append(Task("erp files", files.run))
+        if settings.wms_locations:
+            r.include_router(wms_api.routes(runtime))
+        return r
 
-    async with compose(settings, table(), routes) as composed:
+    decides = table(erp_feed=settings.erp_feed, wms_locations=settings.wms_locations)
+    async with compose(settings, decides, routes) as composed:
         yield Service(composed.app, [*tasks, *composed.tasks])
 
 

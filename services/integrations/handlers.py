@@ -1,7 +1,10 @@
 """Which message is decided by what: the whole of the integrations service on one page."""
 
-from services.integrations.domain import channel_order, refusal
+from services.integrations.domain import book, channel_order, cursors, erp, refusal, wms
+from services.integrations.domain.book import Book
 from services.integrations.domain.channel_order import ChannelOrder
+from services.integrations.domain.cursors import AcknowledgeDocuments, Cursor, RewindDocuments
+from services.integrations.domain.erp import ErpOrder
 from services.integrations.domain.messages import (
     INTERNAL,
     CloseRefusal,
@@ -10,9 +13,13 @@ from services.integrations.domain.messages import (
     TakeOrder,
 )
 from services.integrations.domain.refusal import Refusal
+from services.integrations.domain.wms import Submitting, WmsOrder
+from services.integrations.erp.documents import DOCUMENTS
 from services.integrations.refused import REFUSED
-from shared.events import Message, order
-from shared.ledger.table import Category, Handler, Table, one
+from services.integrations.wms.orders import WMS_ORDERS
+from shared.events import Message, States, fulfillment, order
+from shared.events import wms as w
+from shared.ledger.table import Category, Handler, Projection, Statement, Table, one
 
 
 def by_order(message: Message) -> str:
@@ -20,21 +27,80 @@ def by_order(message: Message) -> str:
     return f"channelorder-{message.order_id}"  # type: ignore[attr-defined]
 
 
-def table() -> Table:
-    """The integrations service's handlers."""
+def by_erp_order(message: Message) -> str:
+    """What is known of an order for its documents."""
+    return f"erporder-{message.order_id}"  # type: ignore[attr-defined]
+
+
+def by_wms_order(message: Message) -> str:
+    """What passed between us and the warehouse about a fulfillment."""
+    return f"wmsorder-{message.fulfillment_id}"  # type: ignore[attr-defined]
+
+
+def table(*, erp_feed: bool = True, wms_locations: frozenset[str] = frozenset()) -> Table:
+    """The integrations service's handlers; ``wms_locations`` are those that an external warehouse handles."""
+    handlers = dict(CHANNELS)
+    if erp_feed:
+        handlers |= ERP
+    if wms_locations:
+        submitting = Submitting(wms_locations)
+        handlers |= {fulfillment.FulfillmentOpened: one(submitting.opened, by_wms_order), **WMS}
     return Table(
         "integrations",
         [
             Category("channelorder", ChannelOrder, channel_order.evolve),
             Category("refusal", Refusal, refusal.evolve),
+            Category("erporder", ErpOrder, erp.evolve),
+            Category("erpbook", Book, book.evolve),
+            Category("erpcursor", Cursor, cursors.evolve),
+            Category("wmsorder", WmsOrder, wms.evolve),
         ],
-        {
-            TakeOrder: Handler(channel_order.streams, channel_order.take),
-            TakeCancellation: Handler(channel_order.streams, channel_order.cancel),
-            RefuseInput: one(refusal.refuse),
-            CloseRefusal: one(refusal.settled),
-            order.OrderRejected: one(channel_order.rejected, by_order),
-        },
-        internal=INTERNAL,
-        projection=REFUSED,
+        handlers,
+        internal=(*INTERNAL, AcknowledgeDocuments, RewindDocuments),
+        projection=_all(REFUSED, DOCUMENTS, WMS_ORDERS),
     )
+
+
+CHANNELS: dict[type[Message], Handler] = {
+    TakeOrder: Handler(channel_order.streams, channel_order.take),
+    TakeCancellation: Handler(channel_order.streams, channel_order.cancel),
+    RefuseInput: one(refusal.refuse),
+    CloseRefusal: one(refusal.settled),
+    order.OrderRejected: one(channel_order.rejected, by_order),
+}
+ERP: dict[type[Message], Handler] = {
+    order.OrderPlaced: one(erp.placed, by_erp_order),
+    order.OrderPacked: one(erp.packed, by_erp_order),
+    order.ReturnAccepted: one(erp.returned, by_erp_order),
+    order.OrderConfirmed: Handler(erp.streams, erp.confirmed),
+    order.OrderShipped: Handler(erp.streams, erp.shipped),
+    order.PaymentCaptured: Handler(erp.capture_streams, erp.captured),
+    order.RefundIssued: Handler(erp.streams, erp.refunded),
+    AcknowledgeDocuments: Handler(cursors.streams, cursors.acknowledge),
+    RewindDocuments: Handler(cursors.streams, cursors.rewind),
+}
+WMS: dict[type[Message], Handler] = {
+    fulfillment.PackageReleased: one(wms.released, by_wms_order),
+    fulfillment.FulfillmentCancelled: one(wms.cancelled, by_wms_order),
+    w.ReportAccepted: one(wms.accepted),
+    w.ReportRejected: one(wms.rejected),
+    w.ReportPicked: one(wms.picked),
+    w.ReportPacked: one(wms.packed),
+    w.ReportShipped: one(wms.shipped),
+    w.ReportDelivered: one(wms.delivered),
+    w.ReportCancellationAccepted: one(wms.cancellation_accepted),
+    w.ReportCancellationRejected: one(wms.cancellation_rejected),
+}
+
+
+def _all(*projections: Projection) -> Projection:
+    """Several projections as the one that a table takes."""
+
+    def statements(messages: list[Message], states: States) -> list[Statement]:
+        return [
+            statement
+            for each in projections
+            for statement in each.statements([m for m in messages if type(m) in each.types], states)
+        ]
+
+    return Projection(frozenset().union(*(p.types for p in projections)), statements)

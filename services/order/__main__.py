@@ -3,19 +3,18 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from fastapi import APIRouter
 from pydantic import Field
 
-from services.order import api, stripe_webhook
+from services.order import api
 from services.order.domain.saga import Policy
 from services.order.effects import performers
 from services.order.handlers import table
 from shared.payments.client import HttpPayments
 from shared.payments.inprocess import InProcessPayments
-from shared.payments.stripe import StripePayments
-from shared.payments.stripe.adapter import API_URL
+from shared.payments.port import PaymentProvider
 from shared.service import Service, ServiceApp, Settings, run
 from shared.service.runtime import Runtime, compose
 from shared.service.settings import InvalidSettingsError
@@ -40,7 +39,7 @@ class OrderSettings(Settings):
     stripe_webhook_secret: str = Field(
         "", repr=False, description="What Stripe signs with, whsec_…; without it no webhooks"
     )
-    stripe_url: str = Field(API_URL, description="Stripe's API, or a mock of it")
+    stripe_url: str = Field("https://api.stripe.com", description="Stripe's API, or a mock of it")
     hold_seconds: int = Field(900, ge=1, description="How long stock is promised before payment")
     placed_seconds: int = Field(3_600, ge=1, description="Until an unconfirmed order is held")
     backordered_seconds: int = Field(
@@ -54,7 +53,10 @@ class OrderSettings(Settings):
     )
 
 
-Provider = HttpPayments | InProcessPayments | StripePayments
+class Provider(PaymentProvider, Protocol):
+    """A payment provider with connections to close."""
+
+    async def close(self) -> None: ...
 
 
 def provider_of(settings: OrderSettings) -> Provider:
@@ -66,6 +68,8 @@ def provider_of(settings: OrderSettings) -> Provider:
         case "stripe":
             if not settings.stripe_key:
                 raise InvalidSettingsError("OMS_STRIPE_KEY is not set, and OMS_PAYMENTS=stripe.")
+            from shared.payments.stripe import StripePayments  # half a second of imports
+
             return StripePayments(settings.stripe_key, url=settings.stripe_url)
         case _:
             return HttpPayments(settings.payments_url, settings.payments_key)
@@ -80,6 +84,8 @@ async def service(settings: OrderSettings) -> AsyncIterator[Service]:
     def routes(runtime: Runtime, app: ServiceApp) -> APIRouter:
         r = api.routes(runtime, app)
         if settings.payments == "stripe" and settings.stripe_webhook_secret:
+            from services.order import stripe_webhook
+
             r.include_router(stripe_webhook.routes(runtime, settings.stripe_webhook_secret))
         return r
 

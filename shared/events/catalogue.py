@@ -17,10 +17,11 @@ class Topic(NamedTuple):
 
 
 def _producer(name: str) -> str:
-    _, service, kind = name.split(".")
-    if service == "channel":
-        return "sales channels"
-    return f"{service} service" if kind == "events" else "order service, warehouse and ERP systems"
+    if name in _OUTSIDERS:
+        return _OUTSIDERS[name]
+    if name.endswith(".commands"):
+        return "order service, warehouse and ERP systems"
+    return f"{sequenced_by(name)} service"
 
 
 def topics() -> tuple[Topic, ...]:
@@ -40,9 +41,13 @@ def sequenced_by(topic: str) -> str | None:
     without positions; their messages are deduplicated by business key.
     """
     _, service, kind = topic.split(".")
-    if kind == "events":
-        return service
-    return _COMMANDED_BY.get(service)
+    return service if kind == "events" else _SEQUENCED_BY.get(topic)
 
 
-_COMMANDED_BY = {"inventory": "order", "fulfillment": "order"}
+_SEQUENCED_BY = {
+    "oms.inventory.commands": "order",
+    "oms.fulfillment.commands": "order",
+    "oms.erp.documents": "integrations",
+    "oms.wms.requests": "integrations",
+}
+_OUTSIDERS = {"oms.channel.orders": "sales channels", "oms.wms.answers": "warehouse systems"}

@@ -3,7 +3,6 @@
 import re
 from typing import NamedTuple
 
-from services.order.domain.shares import order_total
 from services.order.domain.state import Order, fingerprint
 from shared.events import Context, Items, Money, OrderLine, Refused
 from shared.events.order import (
@@ -13,6 +12,7 @@ from shared.events.order import (
     OrderRejected,
     PlaceOrder,
 )
+from shared.events.shares import order_total
 
 LINES_MAX = 2_000
 QUANTITY_MAX = 1_000_000

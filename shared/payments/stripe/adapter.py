@@ -26,7 +26,6 @@ from shared.payments.stripe import meaning
 from shared.payments.stripe.amounts import to_stripe
 from shared.payments.stripe.meaning import KEY, Fault, Intent, Refund, done, mark
 
-API_URL = "https://api.stripe.com"
 _PAYMENT = "oms_payment"
 _EXPAND = ["latest_charge"]
 
@@ -43,7 +42,12 @@ class StripePayments:
     """
 
     def __init__(
-        self, key: str, *, url: str = API_URL, timeout_s: float = 30.0, requests_max: int = 16
+        self,
+        key: str,
+        *,
+        url: str = "https://api.stripe.com",
+        timeout_s: float = 30.0,
+        requests_max: int = 16,
     ) -> None:
         if not key:
             raise ValueError(

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.order.domain.shares import order_total, shares, spread, units
+from shared.events.shares import order_total, shares, spread, units
 from shared.events import Charge, OrderLine
 
 AMOUNTS = st.integers(0, 10**9)

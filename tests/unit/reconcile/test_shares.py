@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.reconcile.totals import largest_remainder, part, shares
-from services.order.domain import shares as theirs
+from shared.events import shares as theirs
 from shared.events import Address, Charge, Customer, OrderLine
 from shared.events.order import OrderPlaced
 
