@@ -43,8 +43,9 @@ def table(*, erp_feed: bool = True, wms_locations: frozenset[str] = frozenset())
     if erp_feed:
         handlers |= ERP
     if wms_locations:
-        submitting = Submitting(wms_locations)
-        handlers |= {fulfillment.FulfillmentOpened: one(submitting.opened, by_wms_order), **WMS}
+        opened = Submitting(wms_locations).opened
+        handlers[fulfillment.FulfillmentOpened] = one(opened, by_wms_order)
+        handlers |= WMS
     return Table(
         "integrations",
         [
