@@ -63,8 +63,13 @@ async def _record(runtime: Runtime, settled: Settled) -> None:
         return
     type, request, encoded = row
     meta = msgspec.json.decode(encoded, type=Meta)
+    try:
+        message = answer(_REQUESTS[type].decode(request), settled.outcome)
+    except TypeError as error:  # somebody else wrote into the intent's metadata
+        log.error("stripe_event_misfit", effect=settled.key, error=str(error))
+        return
     task = Task(
-        message=answer(_REQUESTS[type].decode(request), settled.outcome),
+        message=message,
         id=f"effect:{settled.key}",
         correlation_id=meta.correlation,
         traceparent=meta.trace,

@@ -142,7 +142,10 @@ async def test_a_warehouse_picks_packs_and_ships_by_topic(world: World) -> None:
     async with world.client() as client:
         id = (await client.place(order("w-1", lines=[line]))).json()["order_id"]
     requests = "select count(*) from messages where topic = 'oms.wms.requests' and key = %s"
-    asked = lambda n: holds(lambda: world.count(requests, id, service="integrations") == n, 60)  # noqa: E731
+
+    async def asked(times: int) -> None:
+        await holds(lambda: world.count(requests, id, service="integrations") == times, 60)
+
     await asked(1)
     await holds(lambda: "confirmed" in world.types(id))
     [submitted] = await told(world, "oms.wms.requests", id)
