@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
 
 from services.integrations.domain.cursors import AcknowledgeDocuments, MoveCursor, RewindDocuments
 from services.integrations.erp import documents
@@ -38,16 +39,19 @@ Of = Annotated[Kind | None, Query(description="Only documents of this kind")]
 _TAGS = {"sales_order": SalesOrder.tag(), "invoice": Invoice.tag(), "credit_note": CreditNote.tag()}
 
 
+StrictPosition = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+
+
 class AcknowledgeIn(Input):
     """The position of the last document that arrived."""
 
-    position: Position
+    position: StrictPosition
 
 
 class RewindIn(Input):
     """The position after which to go on, and why."""
 
-    position: Position
+    position: StrictPosition
     reason: Text
 
 
