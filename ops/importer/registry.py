@@ -6,9 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ops.importer.mapping import Mapping
+from ops.importer.olist import Olist
 from ops.importer.online_retail import OnlineRetail
 
-MAPPINGS: dict[str, Callable[[], Mapping[Any]]] = {"online-retail": OnlineRetail}
+MAPPINGS: dict[str, Callable[[], Mapping[Any]]] = {
+    "online-retail": OnlineRetail,
+    "olist": Olist,
+}
 
 
 def mapping_named(name: str) -> Mapping[Any]:

@@ -34,7 +34,15 @@ def _for(refusal_id: str, inputs: list[Inbound]) -> list[Inbound]:
     return [*inputs, close] if inputs else []
 
 
-ADAPTERS: dict[str, Adapter] = {"file.jsonl": _file("jsonl"), "file.csv": _file("csv")}
+ADAPTERS: dict[str, Adapter] = {
+    "file.jsonl": _file("jsonl"),
+    "file.csv": _file("csv"),
+    "import": _file("jsonl"),  # the importer leaves order documents
+}
+
+
+def _adapter(source: str) -> Adapter | None:
+    return ADAPTERS.get(source) or ADAPTERS.get(source.partition(".")[0])
 
 
 async def resubmit(
@@ -49,7 +57,7 @@ async def resubmit(
             "It was taken already",
             detail=f"Refused input {refused['refusal_id']} was resubmitted and taken; nothing is left to do.",
         )
-    adapter = ADAPTERS.get(refused["source"])
+    adapter = _adapter(refused["source"])
     if adapter is None:
         raise Problem(
             409,

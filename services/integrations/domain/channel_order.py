@@ -93,7 +93,13 @@ def rejected(state: ChannelOrder, event: OrderRejected, context: Context) -> Ite
 
 def fingerprint(order: PlaceOrder) -> str:
     """What makes two inputs under one number the same order."""
-    said = (order.lines, order.charges, order.currency, order.customer, order.ship_to)
+    said: tuple[object, ...] = (
+        order.lines,
+        order.charges,
+        order.currency,
+        order.customer,
+        order.ship_to,
+    )
     return blake2b(msgspec.json.encode(said), digest_size=12).hexdigest()
 
 
