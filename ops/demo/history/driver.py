@@ -35,6 +35,7 @@ from shared.events import fulfillment as f
 from shared.events import inventory as i
 from shared.events import order as o
 from shared.events import returns as r
+from shared.service.ids import new_id
 
 WINDOW = 1_500
 #: Silence about something that was sent: it may have happened in an earlier import, so its service is asked.
@@ -171,7 +172,8 @@ class Driver:
         """Have it kept for a person."""
         async with self.running.http("integrations", "ops") as http:
             body = translate.refusal(record)
-            headers = {"Idempotency-Key": record.key()}
+            # A fresh key: the question is whether it is new now, not what was answered in an earlier import.
+            headers = {"Idempotency-Key": new_id()}
             response = await patiently(partial(http.post, "/refused", json=body, headers=headers))
         if response.is_error:
             raise CliError(Exit.PROBLEM, f"{record.key()}: {problem(response)}")
