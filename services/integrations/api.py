@@ -1,11 +1,14 @@
 """The integrations service over HTTP: the gateway of channels, and refused inputs."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
 from services.integrations.channels.documents import OrderDocument, command_of
+from services.integrations.channels.shopify import endpoint
+from services.integrations.channels.shopify.endpoint import Shopify
 from services.integrations.domain.messages import (
     OrderInbound,
     RefuseInput,
@@ -13,7 +16,7 @@ from services.integrations.domain.messages import (
     TakeOrder,
 )
 from services.integrations.refused import refused_input, refused_page
-from services.integrations.resubmitting import resubmit
+from services.integrations.resubmitting import Adapter, adapters, resubmit
 from shared.events.order import RequestCancellation
 from shared.ledger.work import Outcome
 from shared.service import (
@@ -24,7 +27,6 @@ from shared.service import (
     Principal,
     Problem,
     Role,
-    ServiceApp,
     Text,
     idempotency,
     require,
@@ -72,11 +74,12 @@ class ResubmitIn(Input):
     payload: Payload | None = None
 
 
-def routes(runtime: Runtime, _: ServiceApp) -> APIRouter:
+def routes(runtime: Runtime, shopify: Shopify) -> APIRouter:
     """The routes of the integrations service."""
     r = router()
     _gateway(r, runtime)
-    _refused(r, runtime)
+    _refused(r, runtime, adapters(shopify.payment_method))
+    r.include_router(endpoint.routes(runtime, shopify))
     return r
 
 
@@ -110,7 +113,7 @@ async def _taken(
     return as_response(reply)
 
 
-def _refused(r: APIRouter, runtime: Runtime) -> None:
+def _refused(r: APIRouter, runtime: Runtime, readers: Mapping[str, Adapter]) -> None:
     @r.get("/refused", tags=["refused inputs"])
     async def refused(
         who: Reader,
@@ -149,7 +152,7 @@ def _refused(r: APIRouter, runtime: Runtime) -> None:
         found = await refused_input(runtime.store, refusal_id)
         if found is None:
             raise _unknown(refusal_id)
-        taken = await resubmit(runtime.writer, found, body.payload, who)
+        taken = await resubmit(runtime.writer, readers, found, body.payload, who)
         return {
             "refusal_id": refusal_id,
             "accepted": taken.accepted,

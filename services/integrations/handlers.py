@@ -1,13 +1,15 @@
 """Which message is decided by what: the whole of the integrations service on one page."""
 
-from services.integrations.domain import channel_order, refusal
-from services.integrations.domain.channel_order import ChannelOrder
+from services.integrations.domain import channel_order, parcels, placing, refusal
+from services.integrations.domain.channel_order import ChannelOrder, streams
 from services.integrations.domain.messages import (
     INTERNAL,
     CloseRefusal,
     RefuseInput,
     TakeCancellation,
+    TakeDelivery,
     TakeOrder,
+    TakeReturn,
 )
 from services.integrations.domain.refusal import Refusal
 from services.integrations.refused import REFUSED
@@ -29,11 +31,14 @@ def table() -> Table:
             Category("refusal", Refusal, refusal.evolve),
         ],
         {
-            TakeOrder: Handler(channel_order.streams, channel_order.take),
-            TakeCancellation: Handler(channel_order.streams, channel_order.cancel),
+            TakeOrder: Handler(streams, placing.take),
+            TakeCancellation: Handler(streams, placing.cancel),
+            TakeReturn: Handler(streams, parcels.give_back),
+            TakeDelivery: Handler(streams, parcels.deliver),
             RefuseInput: one(refusal.refuse),
             CloseRefusal: one(refusal.settled),
-            order.OrderRejected: one(channel_order.rejected, by_order),
+            order.OrderRejected: one(placing.rejected, by_order),
+            order.OrderShipped: one(parcels.shipped, by_order),
         },
         internal=INTERNAL,
         projection=REFUSED,

@@ -1,7 +1,7 @@
 """An import's records, a batch at a time, without holding up the event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ class Source:
         self._mapping = mapping
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="import")
         self._import: Import[Any] | None = None
+        self._reading: Iterator[AnyRecord] | None = None
         self.channel = str(self._fresh_mapping().channel)
 
     @property
@@ -46,12 +47,15 @@ class Source:
     async def records(self) -> AsyncIterator[AnyRecord]:
         """A pass over all records, in their order."""
         records: Iterator[AnyRecord] = await self._run(lambda: iter(self._fresh()))
+        self._reading = records
         while batch := await self._run(lambda: list(islice(records, BATCH))):
             for record in batch:
                 yield record
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread, and in it a pass that was not read to its end: its database belongs to it."""
+        if isinstance(self._reading, Generator):
+            self._thread.submit(self._reading.close).result()
         self._thread.shutdown(cancel_futures=True)
 
     def _fresh(self) -> Import[Any]:
