@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-__all__ = ["RawRow", "SourceError", "read_rows"]
+__all__ = ["RawRow", "SourceError", "first_file", "read_rows"]
 
 _ARCHIVES = (".tar", ".tar.xz", ".tar.gz", ".tgz", ".tar.bz2")
 
@@ -69,6 +69,18 @@ def read_rows(source: Path, columns_of: ColumnsOf, encoding: str) -> Iterator[Ra
         raise SourceError(
             f"{source}: no .csv file of this mapping in it; give a directory, a .tar.xz or a .csv file of orders"
         )
+
+
+def first_file(source: Path) -> str:
+    """The name of the first CSV file in ``source``; empty where there is none. Raises SourceError."""
+    try:
+        for name, _ in _files(source):
+            return PurePosixPath(name).name
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
+        raise SourceError(
+            f"{source}: cannot be read ({error}); check it or fetch it again"
+        ) from error
+    return ""
 
 
 def _files(source: Path) -> Iterator[tuple[str, IO[bytes]]]:

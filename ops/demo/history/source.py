@@ -11,17 +11,18 @@ from ops.cli.codes import CliError, Exit
 from ops.demo.history.survey import Survey, survey
 from ops.importer import AccountingError, Import, SourceError, Summary
 from ops.importer.records import AnyRecord
-from ops.importer.registry import mapping_named
+from ops.importer.registry import mapping_named, mapping_of
 
 BATCH = 64
 
 
 class Source:
-    """One file of orders under one mapping. Its reading stays in one thread, as its database demands."""
+    """One file of orders under one mapping, which is named or told by the files. Its reading stays in one thread, as its
+    database demands."""
 
     def __init__(self, path: Path, mapping: str) -> None:
         self._path = path
-        self._mapping = mapping
+        self._mapping = mapping or _told_by_files(path)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="import")
         self._import: Import[Any] | None = None
         self._reading: Iterator[AnyRecord] | None = None
@@ -75,3 +76,10 @@ class Source:
             raise CliError(Exit.USAGE, str(error)) from error
         except AccountingError as error:
             raise CliError(Exit.PROBLEM, str(error)) from error
+
+
+def _told_by_files(path: Path) -> str:
+    try:
+        return mapping_of(path)
+    except SourceError as error:
+        raise CliError(Exit.USAGE, str(error)) from error

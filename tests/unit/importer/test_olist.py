@@ -15,6 +15,7 @@ from ops.importer import Import, SourceError
 from ops.importer.accounting import DocumentKind, Outcome
 from ops.importer.olist import Olist
 from ops.importer.records import HistoricOrder, Item, RefusedOrder, Rejected
+from ops.importer.registry import mapping_of
 from services.integrations.channels.files import read
 from services.order.domain.placing import problems
 from services.order.domain.shares import order_total
@@ -251,3 +252,15 @@ def test_the_whole_archive_comes_out_to_the_row_and_to_the_centavo() -> None:
     assert notes["postal codes whose leading zeros were mended"] == 3_263
     assert len({x.key() for x in records}) == len(records)
     assert all(problems(translate.order(o)) == [] for o in orders)
+
+
+def test_a_source_is_told_by_the_names_of_its_files(shop: Shop, tmp_path: Path) -> None:
+    shop.order("o", [Sold("1.00")], [Paid("1.00")])
+    shop.imported()
+    assert mapping_of(tmp_path) == "olist"
+    other = tmp_path / "other" / "day.csv"
+    other.parent.mkdir()
+    other.write_text("InvoiceNo\n")
+    assert mapping_of(other) == "online-retail"
+    with pytest.raises(SourceError, match="no such file"):
+        mapping_of(tmp_path / "nothing")
