@@ -38,8 +38,10 @@ PortBase = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-Mapping = Annotated[str, typer.Option(help="How the file's columns are read.")]
-MAPPING = "online-retail"
+Mapping = Annotated[
+    str, typer.Option(help="How the files are read: online-retail or olist; else by their names.")
+]
+MAPPING = ""
 DATA = Path(".oms")
 PORT_BASE = 8100
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from services.integrations import api
 from services.integrations.channels.filedrop import FileDrop
+from services.integrations.channels.shopify.endpoint import Shopify
 from services.integrations.erp import api as erp_api
 from services.integrations.erp.files import ErpFiles
 from services.integrations.handlers import table
@@ -25,6 +26,15 @@ class IntegrationsSettings(Settings):
     drop_folder: Path | None = Field(
         None, description="Folder of dropped files, one folder in it for each channel; none: off"
     )
+    shopify_secrets: tuple[str, ...] = Field(
+        (), repr=False, description='JSON list of the app\'s secrets, ["new", "old"]; none: off'
+    )
+    shopify_shops: dict[str, str] = Field(
+        default_factory=dict, description='JSON: {"example.myshopify.com": "channel"}'
+    )
+    shopify_payment_method: str = Field(
+        "tok_ok", description="What authorises orders that were paid in the shop"
+    )
     erp_feed: bool = Field(True, description="Issue documents for accounting")
     erp_folder: Path | None = Field(
         None, description="Folder for those documents as CSV files; none: off"
@@ -38,11 +48,16 @@ class IntegrationsSettings(Settings):
 async def service(settings: IntegrationsSettings) -> AsyncIterator[Service]:
     """The integrations service, connected."""
     tasks: list[Task] = []
+    shopify = Shopify(
+        settings.shopify_secrets,
+        {domain.lower(): channel for domain, channel in settings.shopify_shops.items()},
+        settings.shopify_payment_method,
+    )
 
-    def routes(runtime: Runtime, app: ServiceApp) -> APIRouter:
+    def routes(runtime: Runtime, _: ServiceApp) -> APIRouter:
         if settings.drop_folder is not None:
             tasks.append(Task("file drop", FileDrop(settings.drop_folder, runtime.writer).run))
-        r = api.routes(runtime, app)
+        r = api.routes(runtime, shopify)
         if settings.erp_feed:
             r.include_router(erp_api.routes(runtime))
             if settings.erp_folder is not None:

@@ -1,15 +1,24 @@
 """The integrations service over HTTP: the gateway of channels, and refused inputs."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
 from services.integrations.channels.documents import OrderDocument, command_of
-from services.integrations.domain.messages import OrderInbound, TakeCancellation, TakeOrder
+from services.integrations.channels.shopify import endpoint
+from services.integrations.channels.shopify.endpoint import Shopify
+from services.integrations.domain.messages import (
+    OrderInbound,
+    RefuseInput,
+    TakeCancellation,
+    TakeOrder,
+)
 from services.integrations.refused import refused_input, refused_page
-from services.integrations.resubmitting import resubmit
+from services.integrations.resubmitting import Adapter, adapters, resubmit
 from shared.events.order import RequestCancellation
+from shared.ledger.work import Outcome
 from shared.service import (
     IdempotencyKey,
     Identifier,
@@ -18,7 +27,6 @@ from shared.service import (
     Principal,
     Problem,
     Role,
-    ServiceApp,
     Text,
     idempotency,
     require,
@@ -38,6 +46,10 @@ SOURCE = "rest"
 #: Characters of a corrected payload. What is longer is a file: drop it.
 CORRECTED_MAX = 65_536
 
+Payload = Annotated[
+    str, Field(strict=True, min_length=1, max_length=CORRECTED_MAX, pattern=r"^[^\x00]*$")
+]
+
 
 class CancelIn(Input):
     """Why."""
@@ -45,22 +57,29 @@ class CancelIn(Input):
     reason: Text
 
 
+class RefusedIn(Input):
+    """An input that another reader of this system could not use; ``payload`` is an order document."""
+
+    source: Annotated[str, Field(strict=True, max_length=100, pattern=r"^import\.[a-z0-9-]+$")]
+    channel: Identifier
+    reference: Identifier
+    reason: Identifier
+    detail: Text
+    payload: Payload
+
+
 class ResubmitIn(Input):
     """The corrected input, in the format in which it came; left out: as it came."""
 
-    payload: (
-        Annotated[
-            str, Field(strict=True, min_length=1, max_length=CORRECTED_MAX, pattern=r"^[^\x00]*$")
-        ]
-        | None
-    ) = None
+    payload: Payload | None = None
 
 
-def routes(runtime: Runtime, _: ServiceApp) -> APIRouter:
+def routes(runtime: Runtime, shopify: Shopify) -> APIRouter:
     """The routes of the integrations service."""
     r = router()
     _gateway(r, runtime)
-    _refused(r, runtime)
+    _refused(r, runtime, adapters(shopify.payment_method))
+    r.include_router(endpoint.routes(runtime, shopify))
     return r
 
 
@@ -94,7 +113,7 @@ async def _taken(
     return as_response(reply)
 
 
-def _refused(r: APIRouter, runtime: Runtime) -> None:
+def _refused(r: APIRouter, runtime: Runtime, readers: Mapping[str, Adapter]) -> None:
     @r.get("/refused", tags=["refused inputs"])
     async def refused(
         who: Reader,
@@ -108,6 +127,16 @@ def _refused(r: APIRouter, runtime: Runtime) -> None:
             runtime.store, source=source, everything=everything, after=after, limit=limit
         )
         return {"items": items, "after": items[-1]["number"] if items else after}
+
+    @r.post("/refused", status_code=201, tags=["refused inputs"])
+    async def keep(body: RefusedIn, who: Ops, key: Key) -> Response:
+        """Keep an input that the importer could not use. The same again is kept once: ``new`` tells."""
+        command = RefuseInput(**body.__dict__)
+
+        def respond(outcome: Outcome) -> tuple[int, Any]:
+            return 201, {"refusal_id": command.refusal_id, "new": bool(outcome.events)}
+
+        return as_response(await decide(runtime.writer, command, who, key, respond))
 
     @r.get("/refused/{refusal_id}", tags=["refused inputs"])
     async def show(refusal_id: Identifier, who: Reader) -> dict[str, Any]:
@@ -123,7 +152,7 @@ def _refused(r: APIRouter, runtime: Runtime) -> None:
         found = await refused_input(runtime.store, refusal_id)
         if found is None:
             raise _unknown(refusal_id)
-        taken = await resubmit(runtime.writer, found, body.payload, who)
+        taken = await resubmit(runtime.writer, readers, found, body.payload, who)
         return {
             "refusal_id": refusal_id,
             "accepted": taken.accepted,

@@ -1,8 +1,19 @@
 """Which message is decided by what: the whole of the integrations service on one page."""
 
-from services.integrations.domain import book, channel_order, cursors, erp, refusal, wms
+from typing import Any
+
+from services.integrations.domain import (
+    book,
+    channel_order,
+    cursors,
+    erp,
+    parcels,
+    placing,
+    refusal,
+    wms,
+)
 from services.integrations.domain.book import Book
-from services.integrations.domain.channel_order import ChannelOrder
+from services.integrations.domain.channel_order import ChannelOrder, streams
 from services.integrations.domain.cursors import AcknowledgeDocuments, Cursor, RewindDocuments
 from services.integrations.domain.erp import ErpOrder
 from services.integrations.domain.messages import (
@@ -10,14 +21,16 @@ from services.integrations.domain.messages import (
     CloseRefusal,
     RefuseInput,
     TakeCancellation,
+    TakeDelivery,
     TakeOrder,
+    TakeReturn,
 )
 from services.integrations.domain.refusal import Refusal
 from services.integrations.domain.wms import Submitting, WmsOrder
 from services.integrations.erp.documents import DOCUMENTS
 from services.integrations.refused import REFUSED
 from services.integrations.wms.orders import WMS_ORDERS
-from shared.events import Message, States, fulfillment, order
+from shared.events import Context, Items, Message, States, fulfillment, order
 from shared.events import wms as w
 from shared.ledger.table import Category, Handler, Projection, Statement, Table, one
 
@@ -41,7 +54,7 @@ def table(*, erp_feed: bool = True, wms_locations: frozenset[str] = frozenset())
     """The integrations service's handlers; ``wms_locations`` are those that an external warehouse handles."""
     handlers = dict(CHANNELS)
     if erp_feed:
-        handlers |= ERP
+        handlers |= {t: _both(handlers[t], h) if t in handlers else h for t, h in ERP.items()}
     if wms_locations:
         opened = Submitting(wms_locations).opened
         handlers[fulfillment.FulfillmentOpened] = one(opened, by_wms_order)
@@ -63,11 +76,14 @@ def table(*, erp_feed: bool = True, wms_locations: frozenset[str] = frozenset())
 
 
 CHANNELS: dict[type[Message], Handler] = {
-    TakeOrder: Handler(channel_order.streams, channel_order.take),
-    TakeCancellation: Handler(channel_order.streams, channel_order.cancel),
+    TakeOrder: Handler(streams, placing.take),
+    TakeCancellation: Handler(streams, placing.cancel),
+    TakeReturn: Handler(streams, parcels.give_back),
+    TakeDelivery: Handler(streams, parcels.deliver),
     RefuseInput: one(refusal.refuse),
     CloseRefusal: one(refusal.settled),
-    order.OrderRejected: one(channel_order.rejected, by_order),
+    order.OrderRejected: one(placing.rejected, by_order),
+    order.OrderShipped: one(parcels.shipped, by_order),
 }
 ERP: dict[type[Message], Handler] = {
     order.OrderPlaced: one(erp.placed, by_erp_order),
@@ -92,6 +108,21 @@ WMS: dict[type[Message], Handler] = {
     w.ReportCancellationAccepted: one(wms.cancellation_accepted),
     w.ReportCancellationRejected: one(wms.cancellation_rejected),
 }
+
+
+def _both(first: Handler, second: Handler) -> Handler:
+    """Two rooms of this service hear the same message; each decides from its own streams."""
+
+    def decide(states: States, message: Any, context: Context) -> Items:
+        return [
+            item
+            for each in (first, second)
+            for item in each.decide(
+                {id: states[id] for id in each.streams(message)}, message, context
+            )
+        ]
+
+    return Handler(lambda message: (*first.streams(message), *second.streams(message)), decide)
 
 
 def _all(*projections: Projection) -> Projection:

@@ -29,7 +29,9 @@ class Taken:
 
     def add(self, inbound: Inbound, outcome: Outcome) -> None:
         """Count one input."""
-        if outcome.refused is not None:
+        if isinstance(inbound, RefuseInput):
+            self.refused.append((inbound.reference, inbound.detail))
+        elif outcome.refused is not None:
             self.refused.append((inbound.reference, outcome.refused.detail))
         elif all(isinstance(e, InputRefused | InputResubmitted) for e in outcome.events):
             self.known += 1

@@ -1,11 +1,13 @@
 """Reading a refused input again, by the adapter that refused it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
 from services.integrations.channels import filedrop
+from services.integrations.channels.shopify import webhooks
+from services.integrations.channels.shopify.webhooks import Noted, Webhook
 from services.integrations.domain.messages import CloseRefusal, Inbound
 from services.integrations.intake import Taken, take
 from shared.ledger.store import Unavailable
@@ -34,11 +36,35 @@ def _for(refusal_id: str, inputs: list[Inbound]) -> list[Inbound]:
     return [*inputs, close] if inputs else []
 
 
-ADAPTERS: dict[str, Adapter] = {"file.jsonl": _file("jsonl"), "file.csv": _file("csv")}
+def _shopify(payment_method: str) -> Adapter:
+    def adapter(refused: dict[str, Any], payload: str) -> Iterable[Inbound]:
+        topic = str(refused["source"]).removeprefix(webhooks.SOURCE)
+        webhook = Webhook(topic, refused["reference"], payload.encode(), refused["channel"])
+        found = webhooks.read(webhook, payment_method)
+        if isinstance(found, Noted):  # by now there is nothing to do
+            return [CloseRefusal(source=refused["source"], reference=refused["reference"])]
+        return [found]
+
+    return adapter
+
+
+def adapters(payment_method: str) -> Mapping[str, Adapter]:
+    """The adapters by source, or by what stands before its first dot. Orders paid in a shop are authorised by
+    ``payment_method``."""
+    return {
+        "file.jsonl": _file("jsonl"),
+        "file.csv": _file("csv"),
+        "import": _file("jsonl"),  # the importer leaves order documents
+        "shopify": _shopify(payment_method),
+    }
 
 
 async def resubmit(
-    writer: Writer, refused: dict[str, Any], corrected: str | None, who: Principal
+    writer: Writer,
+    readers: Mapping[str, Adapter],
+    refused: dict[str, Any],
+    corrected: str | None,
+    who: Principal,
 ) -> Taken:
     """Have the input's own adapter read it once more. Raises `Problem` 409 when it was taken already, 503 when the
     store is away."""
@@ -49,13 +75,14 @@ async def resubmit(
             "It was taken already",
             detail=f"Refused input {refused['refusal_id']} was resubmitted and taken; nothing is left to do.",
         )
-    adapter = ADAPTERS.get(refused["source"])
+    source = str(refused["source"])
+    adapter = readers.get(source) or readers.get(source.partition(".")[0])
     if adapter is None:
         raise Problem(
             409,
             "not-resubmittable",
             "It cannot be read again",
-            detail=f"Inputs from {refused['source']} cannot be read again here; send them anew at their source.",
+            detail=f"Inputs from {source} cannot be read again here; send them anew at their source.",
         )
     payload = refused["payload"] if corrected is None else corrected
     inputs = _for(refused["refusal_id"], list(adapter(refused, payload)))

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from msgspec import UNSET, UnsetType
+
 from shared.events.message import Address, Command, Event, LineQuantity
 
 
@@ -66,11 +68,12 @@ class ReleasePackage(
 
 
 class ShipPackage(FulfillmentCommand, frozen=True, kw_only=True, tag="oms.fulfillment.ship.v1"):
-    """The carrier took the package."""
+    """The carrier took the package; ``shipped_at`` is the carrier's time, where it is told later."""
 
     package_id: str
     carrier: str
     tracking_number: str
+    shipped_at: datetime | UnsetType = UNSET
 
 
 class ConfirmDelivery(
@@ -152,13 +155,14 @@ class PackageReleased(
 
 
 class Shipped(FulfillmentEvent, frozen=True, kw_only=True, tag="oms.fulfillment.shipped.v1"):
-    """The package left the location. One per package, ever."""
+    """The package left the location. One per package, ever. ``shipped_at`` is the carrier's time, where it differs."""
 
     package_id: str
     location: str
     lines: tuple[LineQuantity, ...]
     carrier: str
     tracking_number: str
+    shipped_at: datetime | UnsetType = UNSET
 
 
 class Delivered(FulfillmentEvent, frozen=True, kw_only=True, tag="oms.fulfillment.delivered.v1"):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID, uuid5
 
-from shared.events.message import Event
+from shared.events.message import Event, LineQuantity
 
 _REFUSALS = UUID("0d1c5a54-3c0b-5e0e-8a43-97a3a6b0d6ce")
 
@@ -65,6 +65,38 @@ class OrderReopened(
     """The order service found the order unusable: another one may come under the same number."""
 
     detail: str
+
+
+class ParcelSeen(
+    ChannelOrderEvent, frozen=True, kw_only=True, tag="oms.integrations.parcel_seen.v1"
+):
+    """A parcel of a channel's order left: what the channel says of it later can be understood."""
+
+    fulfillment_id: str
+    package_id: str
+    tracking_number: str
+    lines: tuple[LineQuantity, ...]
+
+
+class DeliveryForwarded(
+    ChannelOrderEvent, frozen=True, kw_only=True, tag="oms.integrations.delivery_forwarded.v1"
+):
+    """The channel said that a parcel arrived, and the fulfillment service was told."""
+
+    package_id: str
+    source: str
+    reference: str
+
+
+class ReturnForwarded(
+    ChannelOrderEvent, frozen=True, kw_only=True, tag="oms.integrations.return_forwarded.v1"
+):
+    """The channel said that goods come back, and the returns service was asked to expect them."""
+
+    return_id: str
+    source: str
+    reference: str
+    lines: tuple[LineQuantity, ...]
 
 
 class RefusalEvent(Event, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ An *event* states what happened and belongs to one stream; a *command* asks one 
 follows from its type alone: the tag names the service and the version, the class names the stream and the key.
 """
 
+from datetime import datetime
 from typing import ClassVar, Literal
 
 import msgspec
@@ -117,6 +118,18 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=
     kind: Literal["shipping", "tax", "discount", "fee"]
     amount: int
     description: str = ""
+
+
+class Tender(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """One of the payments by which an order was paid at its channel, in minor units of the order's currency.
+
+    ``approved_at`` is the business time at which the channel had it approved.
+    """
+
+    method: str
+    amount: int
+    instalments: int = 1
+    approved_at: datetime | None = None
 
 
 class LineQuantity(msgspec.Struct, frozen=True, kw_only=True, gc=False):

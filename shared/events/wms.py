@@ -7,6 +7,8 @@ Requests are events of this house on ``oms.wms.requests``; answers are a warehou
 from datetime import datetime
 from typing import ClassVar
 
+from msgspec import UNSET, UnsetType
+
 from shared.events.message import Address, Command, Event, LineQuantity
 
 
@@ -106,12 +108,13 @@ class ReportPacked(WmsAnswer, frozen=True, kw_only=True, tag="oms.wms.packed.v1"
 
 
 class ReportShipped(WmsAnswer, frozen=True, kw_only=True, tag="oms.wms.shipped.v1"):
-    """The carrier took a cleared package: the record of what left."""
+    """The carrier took a cleared package: the record of what left. ``shipped_at`` is the warehouse's time of it."""
 
     package: str
     carrier: str
     tracking_number: str
     lines: tuple[LineQuantity, ...]
+    shipped_at: datetime | UnsetType = UNSET
 
 
 class ReportDelivered(WmsAnswer, frozen=True, kw_only=True, tag="oms.wms.delivered.v1"):

@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
+from msgspec import UNSET
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from shared.events import Address, Charge, Customer, OrderLine
+from shared.events import Address, Charge, Customer, OrderLine, Tender
 from shared.events.order import PlaceOrder
 from shared.service import (
     CurrencyCode,
@@ -72,8 +73,18 @@ class AddressIn(Input):
     country: Annotated[str, Field(pattern=r"^([A-Z]{2})?$")] = ""
 
 
+class TenderIn(Input):
+    """One of the payments by which the order was paid at its channel."""
+
+    method: Identifier
+    amount: Amount
+    instalments: Annotated[int, Field(strict=True, ge=1, le=1_000)] = 1
+    approved_at: Annotated[Timestamp, AfterValidator(_meant)] | None = None
+
+
 class OrderDocument(Input):
-    """One order; ``number`` is the channel's own. Lines are numbered from 1 as they stand."""
+    """One order; ``number`` is the channel's own. Lines are numbered from 1 as they stand. ``tenders``, where given, come
+    to the order's total."""
 
     number: Identifier
     currency: CurrencyCode
@@ -81,6 +92,7 @@ class OrderDocument(Input):
     charges: Annotated[tuple[ChargeIn, ...], Field(max_length=CHARGES_MAX)] = ()
     customer: CustomerIn = CustomerIn()
     ship_to: AddressIn = AddressIn()
+    tenders: Annotated[tuple[TenderIn, ...], Field(max_length=CHARGES_MAX)] = ()
     payment: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9_.:-]*$")] = ""
     backorder: Literal["refuse", "wait"] = "refuse"
     placed_at: Annotated[Timestamp, AfterValidator(_meant)] | None = None
@@ -94,6 +106,11 @@ class OrderDocument(Input):
         if not 0 <= total <= AMOUNT_MAX or largest > AMOUNT_MAX:
             raise PydanticCustomError(
                 "total", f"Lines and charges must come to 0 to {AMOUNT_MAX} minor units"
+            )
+        paid = sum(x.amount for x in self.tenders)
+        if self.tenders and paid != total:
+            raise PydanticCustomError(
+                "tenders", f"The tenders come to {paid}, the order to {total}"
             )
         return self
 
@@ -124,4 +141,5 @@ def command_of(document: OrderDocument, channel: str) -> PlaceOrder:
         payment_method=document.payment,
         backorder=document.backorder,
         placed_at=document.placed_at,
+        tenders=tuple(Tender(**x.__dict__) for x in document.tenders) or UNSET,
     )

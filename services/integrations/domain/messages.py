@@ -4,7 +4,8 @@ from datetime import datetime
 
 from shared.events import Command
 from shared.events.integrations import refusal_id_for
-from shared.events.order import PlaceOrder, RequestCancellation
+from shared.events.order import PlaceOrder, RequestCancellation, order_id_for
+from shared.events.returns import RequestReturn
 
 
 class Inbound(Command, frozen=True, kw_only=True):
@@ -75,6 +76,33 @@ class TakeCancellation(
         return self.request.order_id
 
 
+class TakeReturn(OrderInbound, frozen=True, kw_only=True, tag="oms.integrations.take_return.v1"):
+    """An adapter understood that goods of an order come back. ``channel`` is whose order it is."""
+
+    channel: str
+    request: RequestReturn
+
+    @property
+    def order_id(self) -> str:
+        return self.request.order_id
+
+
+class TakeDelivery(
+    OrderInbound, frozen=True, kw_only=True, tag="oms.integrations.take_delivery.v1"
+):
+    """An adapter understood what is said of an order's parcel: that it is under way, or that it arrived at
+    ``delivered_at``."""
+
+    channel: str
+    external_id: str
+    tracking_number: str
+    delivered_at: datetime | None = None
+
+    @property
+    def order_id(self) -> str:
+        return order_id_for(self.channel, self.external_id)
+
+
 class RefuseInput(Inbound, frozen=True, kw_only=True, tag="oms.integrations.refuse_input.v1"):
     """An adapter could not use an input."""
 
@@ -103,4 +131,4 @@ class CloseRefusal(Inbound, frozen=True, kw_only=True, tag="oms.integrations.clo
         return self.refusal_id
 
 
-INTERNAL = (TakeOrder, TakeCancellation, RefuseInput, CloseRefusal)
+INTERNAL = (TakeOrder, TakeCancellation, TakeReturn, TakeDelivery, RefuseInput, CloseRefusal)

@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from services.integrations.domain.messages import Inbound, RefuseInput
-from shared.events import Context, Items, Refused
+from shared.events import Context, Items
 from shared.events.integrations import InputRefused, InputResubmitted
 
 Event = InputRefused | InputResubmitted
@@ -33,8 +33,7 @@ def evolve(state: Refusal, event: Event) -> Refusal:
 
 def refuse(state: Refusal, command: RefuseInput, context: Context) -> Items:
     """Keep an input that its adapter could not use; the same again is kept once."""
-    refused = Refused(code=command.reason, detail=command.detail)
-    return [*keep(state, command, command.channel, command.reason, command.detail), refused]
+    return keep(state, command, command.channel, command.reason, command.detail)
 
 
 def keep(state: Refusal, command: Inbound, channel: str, reason: str, detail: str) -> Items:

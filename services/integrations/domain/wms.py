@@ -288,10 +288,12 @@ def shipped(state: WmsOrder, answer: w.ReportShipped, context: Context) -> Items
         tracking_number=answer.tracking_number,
     )
     ship = f.ShipPackage(
-        **_ids(answer),
+        fulfillment_id=answer.fulfillment_id,
+        order_id=answer.order_id,
         package_id=package_id(answer.fulfillment_id, answer.package),
         carrier=answer.carrier,
         tracking_number=answer.tracking_number,
+        shipped_at=answer.shipped_at,
     )
     return [left, ship]
 

@@ -13,6 +13,7 @@ from ops.demo.orderfiles import drop
 from ops.stack import Stack
 from services.integrations.api import routes
 from services.integrations.channels.filedrop import FileDrop
+from services.integrations.channels.shopify.endpoint import Shopify
 from services.integrations.handlers import table
 from shared.events.order import OrderRejected, order_id_for
 from shared.service import Role
@@ -24,7 +25,7 @@ GOOD, BAD, MENDED = "{n},GBP,A,2,250\n", "{n},GBP,A,two,250\n", "{n},GBP,A,3,250
 
 @pytest.fixture
 async def service(stack: Stack) -> AsyncIterator[Served]:
-    async with serving(stack, table(), routes) as served:
+    async with serving(stack, table(), lambda runtime, _: routes(runtime, Shopify())) as served:
         yield served
 
 
