@@ -1,4 +1,7 @@
-"""An order's documents for accounting: what each says, and that each is issued once."""
+"""An order's documents for accounting: what each says, and that each is issued once.
+
+An order that was placed before the feed was switched on is not known here, and gets none.
+"""
 
 from typing import Any, assert_never
 
@@ -105,7 +108,7 @@ def placed(state: ErpOrder, event: o.OrderPlaced, context: Context) -> Items:
 
 def packed(state: ErpOrder, event: o.OrderPacked, context: Context) -> Items:
     """Keep what is in a package. Raises `Unaccountable` when its price is not what its units cost."""
-    if event.package_id in state.packages:
+    if state.placed is None or event.package_id in state.packages:
         return []
     share = allocate(_placed(state), state.packed, event.lines)
     if share.total != event.capture.amount:
@@ -124,7 +127,7 @@ def packed(state: ErpOrder, event: o.OrderPacked, context: Context) -> Items:
 
 def returned(state: ErpOrder, event: o.ReturnAccepted, context: Context) -> Items:
     """Keep what came back. Raises `Unaccountable` when the refund is not what its units give back."""
-    if event.refund_id in state.refunds:
+    if state.placed is None or event.refund_id in state.refunds:
         return []
     amount = sum(x.amount for x in _refund(state, event.lines))
     if amount != event.refund.amount:
@@ -183,7 +186,7 @@ def _issue(
 def confirmed(states: States, event: o.OrderConfirmed, context: Context) -> Items:
     """The promise stands: a sales order."""
     state, _ = _both(states, event)
-    if state.sales_order:
+    if state.placed is None or state.sales_order:
         return []
     order = _placed(state)
     return _issue(
@@ -203,7 +206,7 @@ def confirmed(states: States, event: o.OrderConfirmed, context: Context) -> Item
 def shipped(states: States, event: o.OrderShipped, context: Context) -> Items:
     """A package left: an invoice for it."""
     state, _ = _both(states, event)
-    if event.package_id in state.invoices:
+    if state.placed is None or event.package_id in state.invoices:
         return []
     share = state.packages.get(event.package_id)
     if share is None:
@@ -223,9 +226,12 @@ def shipped(states: States, event: o.OrderShipped, context: Context) -> Items:
 
 def captured(states: States, event: o.PaymentCaptured, context: Context) -> Items:
     """The fees of an order without goods were charged: their invoice. Packages are invoiced when they leave."""
-    if event.package_id or "" in _both(states, event)[0].invoices:
+    if event.package_id:
         return []
-    order = _placed(_both(states, event)[0])
+    state, _ = _both(states, event)
+    if state.placed is None or "" in state.invoices:
+        return []
+    order = _placed(state)
     share = Share((), _charges(order), order.total)
     names = ("fulfillment_id", "package_id", "location", "carrier", "tracking_number")
     return _invoice(states, event, context, share, **dict.fromkeys(names, ""))
@@ -249,7 +255,7 @@ def _invoice(states: States, event: Any, context: Context, share: Share, **field
 def refunded(states: States, event: o.RefundIssued, context: Context) -> Items:
     """Money went back: a credit note."""
     state, _ = _both(states, event)
-    if event.refund_id in state.credit_notes:
+    if state.placed is None or event.refund_id in state.credit_notes:
         return []
     if event.refund_id not in state.refunds:
         raise Unaccountable(f"refund {event.refund_id} was paid for no return that is known")

@@ -1,8 +1,8 @@
 """Documents as CSV files in a folder, for an accounting system that collects files.
 
 A file holds the documents of a span of positions, ``erp-<first>-<last>.csv``, and appears whole: it is written under
-another name first. The folder's own cursor moves after that; a crash in between finds the file again by its first position,
-and writes no second one.
+another name first. The folder's own cursor moves after that. What is in a file that is there is never written into another
+one: not after a crash in between, and not when the cursor was rewound.
 """
 
 import asyncio
@@ -52,8 +52,11 @@ class ErpFiles:
         found = await documents.page(self._store, at, DOCUMENTS_MAX)
         if not found:
             return 0
-        last = await asyncio.to_thread(self._last_written, at + 1)
+        written = await asyncio.to_thread(self._written)
+        last = written.get(at + 1)
         if last is None:
+            until = min((first for first in written if first > at), default=found[-1].position + 1)
+            found = [x for x in found if x.position < until]
             await asyncio.to_thread(self._write, found)
             last = found[-1].position
         await self._writer.handle(_acknowledge(last))
@@ -64,11 +67,10 @@ class ErpFiles:
         position: int = outcome.states[f"erpcursor-{CURSOR}"].position
         return position
 
-    def _last_written(self, first: int) -> int | None:
-        """The last position in the file that begins with ``first``, if it was written."""
-        for path in self._folder.glob(f"erp-{first:012d}-*.csv"):
-            return int(path.stem.rpartition("-")[2])
-        return None
+    def _written(self) -> dict[int, int]:
+        """The first and last position of every file that is there."""
+        names = (path.stem.split("-") for path in self._folder.glob("erp-*-*.csv"))
+        return {int(first): int(last) for _, first, last in names}
 
     def _write(self, found: list[Row]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -166,3 +166,9 @@ async def test_a_file_that_was_written_before_a_crash_is_not_written_again(
     assert [await files.write(), await files.write(), await files.write()] == [1, 1, 0]
     assert (tmp_path / "erp-000000000001-000000000001.csv").read_text() == "as it was"
     assert (tmp_path / "erp-000000000002-000000000002.csv").exists()
+
+    (tmp_path / "erp-000000000001-000000000001.csv").unlink()
+    again = {"position": 0, "reason": "the first file is lost"}
+    await service.post("/erp/cursors/files/rewind", Role.OPS, again)
+    assert [await files.write(), await files.write(), await files.write()] == [1, 1, 0]
+    assert (tmp_path / "erp-000000000001-000000000001.csv").exists()

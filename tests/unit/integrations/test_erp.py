@@ -205,6 +205,15 @@ def test_a_readers_cursor_moves_as_it_says() -> None:
     )
 
 
+def test_an_order_from_before_the_feed_gets_no_documents() -> None:
+    for event in (
+        confirmed(),
+        packed("o1.f1.p1", 5, some("1", 1)),
+        shipped("o1.f1.p1", some("1", 1)),
+    ):
+        given(TABLE).when(event).nothing()
+
+
 AMOUNTS = st.integers(0, 10**6)
 
 
