@@ -20,6 +20,7 @@ from shared.ledger.store import Unavailable
 from shared.ledger.work import Overloaded, Task
 from shared.ledger.writer import Writer
 from shared.service import Handle
+from shared.service.ids import new_id
 
 log = structlog.get_logger()
 
@@ -86,6 +87,6 @@ class ErpFiles:
 def _acknowledge(position: int) -> Task:
     return Task(
         message=AcknowledgeDocuments(cursor=CURSOR, position=position),
-        id=f"erp-files:{position}",
+        id=f"request:{new_id()}",
         actor="erp-files",
     )
