@@ -6,6 +6,7 @@ from services.integrations.domain.messages import (
     INTERNAL,
     CloseRefusal,
     RefuseInput,
+    RefuseNewOrder,
     TakeCancellation,
     TakeDelivery,
     TakeOrder,
@@ -32,6 +33,7 @@ def table() -> Table:
         ],
         {
             TakeOrder: Handler(streams, placing.take),
+            RefuseNewOrder: Handler(streams, placing.refuse),
             TakeCancellation: Handler(streams, placing.cancel),
             TakeReturn: Handler(streams, parcels.give_back),
             TakeDelivery: Handler(streams, parcels.deliver),

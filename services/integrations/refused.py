@@ -40,7 +40,7 @@ REFUSED = Projection(frozenset({InputRefused, InputResubmitted}), _statements)
 async def refused_page(
     store: PostgresStore, *, source: str, everything: bool, after: int, limit: int
 ) -> list[dict[str, Any]]:
-    """Refused inputs in the order in which they came, without payload; only open ones with ``everything``."""
+    """Refused inputs in the order in which they came, without payload; with ``everything`` the resubmitted ones as well."""
     args = {"source": source, "all": everything, "after": after, "limit": limit}
     async with store.connection() as c:
         cursor = await c.cursor(row_factory=dict_row).execute(_LIST, args)

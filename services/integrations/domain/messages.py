@@ -64,6 +64,21 @@ class TakeOrder(OrderInbound, frozen=True, kw_only=True, tag="oms.integrations.t
         return self.order.order_id
 
 
+class RefuseNewOrder(
+    OrderInbound, frozen=True, kw_only=True, tag="oms.integrations.refuse_new_order.v1"
+):
+    """An adapter understood an order that must not be placed as it stands; of one that went on before, nothing is said."""
+
+    channel: str
+    external_id: str
+    reason: str
+    detail: str
+
+    @property
+    def order_id(self) -> str:
+        return order_id_for(self.channel, self.external_id)
+
+
 class TakeCancellation(
     OrderInbound, frozen=True, kw_only=True, tag="oms.integrations.take_cancellation.v1"
 ):
@@ -131,4 +146,12 @@ class CloseRefusal(Inbound, frozen=True, kw_only=True, tag="oms.integrations.clo
         return self.refusal_id
 
 
-INTERNAL = (TakeOrder, TakeCancellation, TakeReturn, TakeDelivery, RefuseInput, CloseRefusal)
+INTERNAL = (
+    TakeOrder,
+    RefuseNewOrder,
+    TakeCancellation,
+    TakeReturn,
+    TakeDelivery,
+    RefuseInput,
+    CloseRefusal,
+)

@@ -17,6 +17,7 @@ from services.integrations.channels.shopify.values import (
 from services.integrations.domain.messages import (
     Inbound,
     RefuseInput,
+    RefuseNewOrder,
     TakeCancellation,
     TakeDelivery,
     TakeOrder,
@@ -94,8 +95,14 @@ def _order(order: Mapping[str, Any], webhook: Webhook, payment_method: str) -> I
         return Noted("the shop has not confirmed it; it comes again when it has")
     if status in AWAITING:
         return Noted(f"its money is {status}; it comes again by orders/paid")
-    if status not in PAID:
-        raise Unusable("not_payable", f"financial_status is {status or 'missing'}")
+    if status not in PAID:  # of an order that went on, refunds/create tells
+        return RefuseNewOrder(
+            **_said(webhook, at),
+            channel=webhook.channel,
+            external_id=exact_id(order),
+            reason="not_payable",
+            detail=f"financial_status is {status or 'missing'}",
+        )
     command = place_order(order, webhook.channel, payment_method)
     return TakeOrder(**_said(webhook, at), order=command)
 
