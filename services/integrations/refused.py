@@ -5,6 +5,7 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from shared.events import Message, States
+from shared.events.envelope import rfc3339
 from shared.events.integrations import InputRefused, InputResubmitted
 from shared.ledger.postgres import PostgresStore
 from shared.ledger.table import Projection, Statement
@@ -44,11 +45,16 @@ async def refused_page(
     args = {"source": source, "all": everything, "after": after, "limit": limit}
     async with store.connection() as c:
         cursor = await c.cursor(row_factory=dict_row).execute(_LIST, args)
-        return await cursor.fetchall()
+        return [_shown(row) for row in await cursor.fetchall()]
 
 
 async def refused_input(store: PostgresStore, refusal_id: str) -> dict[str, Any] | None:
     """One refused input with its payload."""
     async with store.connection() as c:
         cursor = await c.cursor(row_factory=dict_row).execute(_SHOW, {"id": refusal_id})
-        return await cursor.fetchone()
+        found = await cursor.fetchone()
+    return None if found is None else _shown(found)
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"refused_at": rfc3339(row["refused_at"])}

@@ -111,15 +111,18 @@ class FileDrop:
 
     async def take(self, path: Path) -> Report:
         """Take one file, then move it: a crash before that only repeats it."""
-        channel, kind = path.parent.name, path.suffix[1:]
-        text, wrong = await asyncio.to_thread(_text, path)
-        inputs = [] if wrong else list(inputs_of(text, kind, channel, path.name))
-        if wrong:
-            inputs.append(_unreadable(path, text, wrong))
-        taken = await take(self._writer, inputs, f"channel:{channel}")
+        inputs = await asyncio.to_thread(_inputs, path)  # a large file must not hold up the loop
+        taken = await take(self._writer, inputs, f"channel:{path.parent.name}")
         report = _report(path, taken)
         await asyncio.to_thread(_finish, path, report)
         return report
+
+
+def _inputs(path: Path) -> list[Inbound]:
+    text, wrong = _text(path)
+    if wrong:
+        return [_unreadable(path, text, wrong)]
+    return list(inputs_of(text, path.suffix[1:], path.parent.name, path.name))
 
 
 def _unreadable(path: Path, text: str, wrong: str) -> RefuseInput:

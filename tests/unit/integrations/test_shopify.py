@@ -187,6 +187,8 @@ def test_older_words_never_overrule_newer_ones() -> None:
     [_, answer] = told.items
     assert isinstance(answer, Refused)
     assert answer.code == "order_changed"
+    told.when(taken("orders/updated", newer | {"updated_at": "2026-03-02T10:00:00Z", "note": "x"}))
+    told.then(answer)
 
 
 def test_a_cancellation_goes_on_and_a_late_create_does_not_revive_the_order() -> None:

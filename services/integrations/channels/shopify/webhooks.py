@@ -14,6 +14,7 @@ from services.integrations.channels.shopify.values import (
     text_of,
     time_of,
 )
+from services.integrations.domain.channel_order import fingerprint
 from services.integrations.domain.messages import (
     Inbound,
     RefuseInput,
@@ -104,7 +105,9 @@ def _order(order: Mapping[str, Any], webhook: Webhook, payment_method: str) -> I
             detail=f"financial_status is {status or 'missing'}",
         )
     command = place_order(order, webhook.channel, payment_method)
-    return TakeOrder(**_said(webhook, at), order=command)
+    # The shop says the whole order again at each update: a change that is refused is kept once.
+    identity = f"{command.key} {fingerprint(command)}"
+    return TakeOrder(**_said(webhook, at), order=command, identity=identity)
 
 
 def _refund(refund: Mapping[str, Any], webhook: Webhook, payment_method: str) -> Inbound | Noted:
