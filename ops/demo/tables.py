@@ -146,7 +146,7 @@ def addresses(running: Running, order_id: str = "") -> RenderableType:
     pages.add_row("metrics", f"{running.urls['order']}/metrics, likewise of each service (ops)")
     keys = Table.grid(padding=(0, 2))
     keys.add_row("sign in to the pages (agent)", running.keys["views"]["agent"])
-    keys.add_row("place orders (channel web)", running.keys["order"]["channel:web"])
+    keys.add_row("place orders (channel web)", running.keys["integrations"]["channel:web"])
     keys.add_row("metrics and feed of orders (ops)", running.keys["order"]["ops"])
     keys.add_row("all keys", str(running.data / "keys" / "plain.json"))
     heads = [Text(f"\n{words}", style="bold") for words in ("Look at", "Keys of this system")]

@@ -20,6 +20,7 @@ from services.integrations.domain.messages import (
     INTERNAL,
     CloseRefusal,
     RefuseInput,
+    RefuseNewOrder,
     TakeCancellation,
     TakeDelivery,
     TakeOrder,
@@ -77,6 +78,7 @@ def table(*, erp_feed: bool = True, wms_locations: frozenset[str] = frozenset())
 
 CHANNELS: dict[type[Message], Handler] = {
     TakeOrder: Handler(streams, placing.take),
+    RefuseNewOrder: Handler(streams, placing.refuse),
     TakeCancellation: Handler(streams, placing.cancel),
     TakeReturn: Handler(streams, parcels.give_back),
     TakeDelivery: Handler(streams, parcels.deliver),

@@ -5,6 +5,7 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from shared.events import Message, States
+from shared.events.envelope import rfc3339
 from shared.events.integrations import InputRefused, InputResubmitted
 from shared.ledger.postgres import PostgresStore
 from shared.ledger.table import Projection, Statement
@@ -40,15 +41,20 @@ REFUSED = Projection(frozenset({InputRefused, InputResubmitted}), _statements)
 async def refused_page(
     store: PostgresStore, *, source: str, everything: bool, after: int, limit: int
 ) -> list[dict[str, Any]]:
-    """Refused inputs in the order in which they came, without payload; only open ones with ``everything``."""
+    """Refused inputs in the order in which they came, without payload; with ``everything`` the resubmitted ones as well."""
     args = {"source": source, "all": everything, "after": after, "limit": limit}
     async with store.connection() as c:
         cursor = await c.cursor(row_factory=dict_row).execute(_LIST, args)
-        return await cursor.fetchall()
+        return [_shown(row) for row in await cursor.fetchall()]
 
 
 async def refused_input(store: PostgresStore, refusal_id: str) -> dict[str, Any] | None:
     """One refused input with its payload."""
     async with store.connection() as c:
         cursor = await c.cursor(row_factory=dict_row).execute(_SHOW, {"id": refusal_id})
-        return await cursor.fetchone()
+        found = await cursor.fetchone()
+    return None if found is None else _shown(found)
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"refused_at": rfc3339(row["refused_at"])}

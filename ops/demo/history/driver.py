@@ -349,7 +349,7 @@ def _rests_at(going: Order, shown: dict[str, Any]) -> str:
     """Where a confirmed order rests, if it has come as far as the source says."""
     if going.rests == "in transit":
         left = sum(status == "shipped" for status in shown["packages"].values())
-        return going.rests if left == going.parcels else ""
+        return going.rests if left == len(shown["fulfillments"]) else ""
     return going.rests
 
 

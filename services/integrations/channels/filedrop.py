@@ -2,11 +2,13 @@
 
 A partner writes a file under another name and renames it when it is complete. Each file ends in ``done/`` beside a
 ``NAME.report.json`` that says what came of every order in it. The same file again adds nothing: an order's number makes
-it the same order. A bad order is kept as a refused input, and the rest of its file goes on.
+it the same order. A bad order is kept as a refused input, and the rest of its file goes on. A file on which this adapter
+itself fails becomes ``NAME.failed``, and the others go on.
 """
 
 import asyncio
 from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path
 
 import msgspec
@@ -20,8 +22,9 @@ from shared.ledger.store import Unavailable
 from shared.ledger.work import Overloaded
 from shared.ledger.writer import Writer
 from shared.service import Handle
+from shared.service.failures import log_unexpected
 
-log = structlog.get_logger()
+log = structlog.stdlib.get_logger("oms.filedrop")
 
 POLL_SECONDS = 0.2
 RETRY_SECONDS = 1.0
@@ -86,14 +89,15 @@ class FileDrop:
                     log.warning("file_waits", file=str(path), error=str(error))
                     await handle.sleep(RETRY_SECONDS)
                     break
+                except Exception as error:  # noqa: BLE001 - one file must not keep the others from being taken
+                    log_unexpected(
+                        log, "file_failed", error, file=str(path), next="mend and rename it"
+                    )
+                    await asyncio.to_thread(path.rename, path.with_name(f"{path.name}.failed"))
+                    continue
                 handle.progress.tick()
-                log.info(
-                    "file_taken",
-                    file=path.name,
-                    accepted=report.accepted,
-                    known=report.known,
-                    refused=len(report.refused),
-                )
+                counts = {"accepted": report.accepted, "known": report.known}
+                log.info("file_taken", file=path.name, **counts, refused=len(report.refused))
                 if handle.stopping.is_set():
                     return
 
@@ -107,15 +111,18 @@ class FileDrop:
 
     async def take(self, path: Path) -> Report:
         """Take one file, then move it: a crash before that only repeats it."""
-        channel, kind = path.parent.name, path.suffix[1:]
-        text, wrong = await asyncio.to_thread(_text, path)
-        inputs = [] if wrong else list(inputs_of(text, kind, channel, path.name))
-        if wrong:
-            inputs.append(_unreadable(path, text, wrong))
-        taken = await take(self._writer, inputs, f"channel:{channel}")
+        inputs = await asyncio.to_thread(_inputs, path)  # a large file must not hold up the loop
+        taken = await take(self._writer, inputs, f"channel:{path.parent.name}")
         report = _report(path, taken)
         await asyncio.to_thread(_finish, path, report)
         return report
+
+
+def _inputs(path: Path) -> list[Inbound]:
+    text, wrong = _text(path)
+    if wrong:
+        return [_unreadable(path, text, wrong)]
+    return list(inputs_of(text, path.suffix[1:], path.parent.name, path.name))
 
 
 def _unreadable(path: Path, text: str, wrong: str) -> RefuseInput:
@@ -135,11 +142,14 @@ def _report(path: Path, taken: Taken) -> Report:
 
 
 def _finish(path: Path, report: Report) -> None:
+    """Move a file that was taken, beside its report. An earlier file of the same name stays."""
     done = path.parent / "done"
     done.mkdir(exist_ok=True)
+    names = chain([path.name], (f"{path.stem}.{n}{path.suffix}" for n in count(2)))
+    name = next(x for x in names if not (done / x).exists())
     data = msgspec.json.format(msgspec.json.encode(report), indent=1)
-    (done / f"{path.name}.report.json").write_bytes(data)
-    path.replace(done / path.name)
+    (done / f"{name}.report.json").write_bytes(data)
+    path.replace(done / name)
 
 
 def _text(path: Path) -> tuple[str, str]:

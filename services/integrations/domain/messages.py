@@ -12,7 +12,8 @@ class Inbound(Command, frozen=True, kw_only=True):
     """What an adapter read: from which ``source``, where in it (``reference``), and the ``payload`` as it came.
 
     ``said_at`` is the channel's own time of what it says, where it has one: older words never overrule newer ones.
-    ``resubmits`` names the refused input that this is a second reading of.
+    ``resubmits`` names the refused input that this is a second reading of. ``identity`` is what makes two inputs the same
+    to a person, where it is not their place and their words.
     """
 
     source: str
@@ -20,6 +21,7 @@ class Inbound(Command, frozen=True, kw_only=True):
     payload: str = ""
     said_at: datetime | None = None
     resubmits: str = ""
+    identity: str = ""
 
     @classmethod
     def route(cls) -> str | None:
@@ -28,7 +30,11 @@ class Inbound(Command, frozen=True, kw_only=True):
     @property
     def refusal_id(self) -> str:
         """The id under which this input is kept if it is not taken."""
-        return self.resubmits or refusal_id_for(self.source, self.reference, self.payload)
+        if self.resubmits:
+            return self.resubmits
+        if self.identity:
+            return refusal_id_for(self.source, self.identity, "")
+        return refusal_id_for(self.source, self.reference, self.payload)
 
     @property
     def refusal(self) -> str:
@@ -62,6 +68,21 @@ class TakeOrder(OrderInbound, frozen=True, kw_only=True, tag="oms.integrations.t
     @property
     def order_id(self) -> str:
         return self.order.order_id
+
+
+class RefuseNewOrder(
+    OrderInbound, frozen=True, kw_only=True, tag="oms.integrations.refuse_new_order.v1"
+):
+    """An adapter understood an order that must not be placed as it stands; of one that went on before, nothing is said."""
+
+    channel: str
+    external_id: str
+    reason: str
+    detail: str
+
+    @property
+    def order_id(self) -> str:
+        return order_id_for(self.channel, self.external_id)
 
 
 class TakeCancellation(
@@ -131,4 +152,12 @@ class CloseRefusal(Inbound, frozen=True, kw_only=True, tag="oms.integrations.clo
         return self.refusal_id
 
 
-INTERNAL = (TakeOrder, TakeCancellation, TakeReturn, TakeDelivery, RefuseInput, CloseRefusal)
+INTERNAL = (
+    TakeOrder,
+    RefuseNewOrder,
+    TakeCancellation,
+    TakeReturn,
+    TakeDelivery,
+    RefuseInput,
+    CloseRefusal,
+)

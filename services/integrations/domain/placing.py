@@ -2,7 +2,7 @@
 
 from services.integrations.domain import refusal
 from services.integrations.domain.channel_order import ChannelOrder, fingerprint
-from services.integrations.domain.messages import TakeCancellation, TakeOrder
+from services.integrations.domain.messages import RefuseNewOrder, TakeCancellation, TakeOrder
 from services.integrations.domain.refusal import Refusal
 from shared.events import Context, Items, Refused, States
 from shared.events.integrations import CancellationForwarded, OrderForwarded, OrderReopened
@@ -38,6 +38,18 @@ def take(states: States, command: TakeOrder, context: Context) -> Items:
         said_at=command.said_at,
     )
     return [forwarded, command.order, *settled]
+
+
+def refuse(states: States, command: RefuseNewOrder, context: Context) -> Items:
+    """Keep an order that must not be placed, unless it went on before it came to that."""
+    state: ChannelOrder = states[command.subject]
+    kept: Refusal = states[command.refusal]
+    if state.fingerprint or state.cancelled:
+        return refusal.settled(kept, command, context)
+    return [
+        *refusal.keep(kept, command, command.channel, command.reason, command.detail),
+        Refused(code=command.reason, detail=command.detail),
+    ]
 
 
 def cancel(states: States, command: TakeCancellation, context: Context) -> Items:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,12 +13,13 @@ import pytest
 from ops.demo.orderfiles import drop
 from ops.stack import Stack
 from services.integrations.api import routes
-from services.integrations.channels.filedrop import FileDrop
+from services.integrations.channels.filedrop import FileDrop, Report
 from services.integrations.channels.shopify.endpoint import Shopify
 from services.integrations.handlers import table
 from shared.events.order import OrderRejected, order_id_for
-from shared.service import Role
+from shared.service import Handle, Role
 from tests.integration.serving import Served, serving
+from tests.ledgerkit import until
 
 HEADER = "number,currency,sku,quantity,unit_price\n"
 GOOD, BAD, MENDED = "{n},GBP,A,2,250\n", "{n},GBP,A,two,250\n", "{n},GBP,A,3,250\n"
@@ -92,8 +94,37 @@ async def test_a_dropped_file_is_taken_once_and_its_bad_lines_are_kept(
     done = tmp_path / "shop" / "done"
     report = json.loads((done / "a.csv.report.json").read_text())
     assert report["refused"][0]["reason"].startswith("quantity: a whole number is needed")
+    again_report = json.loads((done / "a.2.csv.report.json").read_text())
+    assert (again_report["accepted"], again_report["known"]) == (0, 2)
     kept = (await service.get("/refused", Role.OPS)).json()["items"]
     assert [x["reference"] for x in kept] == ["a.csv:3", "b.csv:3"]
+
+
+async def test_the_folder_is_watched_and_no_file_holds_up_the_others(
+    service: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = FileDrop(tmp_path, service.writer)
+    take, handle = files.take, Handle("file drop")
+
+    async def fails_on_one(path: Path) -> Report:
+        if path.name == "a.csv":
+            raise RuntimeError("a defect")
+        return await take(path)
+
+    monkeypatch.setattr(files, "take", fails_on_one)
+    drop(tmp_path / "shop", ".unfinished.csv", "number")
+    for name in ("a.csv", "b.csv"):
+        drop(tmp_path / "shop", name, HEADER + GOOD.format(n=1))
+    watching = asyncio.create_task(files.run(handle))
+    await until((tmp_path / "shop" / "done" / "b.csv").exists, 20)
+    handle.stopping.set()
+    await watching
+    assert sorted(x.name for x in (tmp_path / "shop").iterdir()) == [
+        ".unfinished.csv",
+        "a.csv.failed",
+        "done",
+    ]
+    assert await sent(service) == [("place_order", "shop/1")]
 
 
 async def test_files_that_cannot_be_read_are_kept_too(service: Served, tmp_path: Path) -> None:

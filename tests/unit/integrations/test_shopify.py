@@ -83,8 +83,6 @@ def test_an_order_is_placed_with_its_money_to_the_cent() -> None:
     ("changes", "code"),
     [
         ({"test": True}, "test_order"),
-        ({"financial_status": "voided"}, "not_payable"),
-        ({"financial_status": None}, "not_payable"),
         ({"total_price": "25.01"}, "total_differs"),
         ({"total_discounts": "99.00", "total_price": "-71.50"}, "total_differs"),
         ({"currency": "XXX"}, "currency"),
@@ -109,6 +107,14 @@ def test_an_order_that_no_rule_takes_is_refused_with_a_reason(
     changes: dict[str, Any], code: str
 ) -> None:
     assert refused("orders/create", order(**changes)) == code
+
+
+@pytest.mark.parametrize("status", ["voided", "refunded", "partially_refunded", None])
+def test_an_order_without_its_money_is_refused_unless_it_went_on_before(status: Any) -> None:
+    unpaid = taken("orders/updated", order(financial_status=status, updated_at=LATER))
+    told = given(TABLE).when(unpaid)
+    assert [x.code for x in told.items if isinstance(x, Refused)] == ["not_payable"]
+    story(("orders/create", order())).when(unpaid).nothing()
 
 
 def test_an_order_that_waits_for_its_money_comes_again() -> None:
@@ -181,6 +187,8 @@ def test_older_words_never_overrule_newer_ones() -> None:
     [_, answer] = told.items
     assert isinstance(answer, Refused)
     assert answer.code == "order_changed"
+    told.when(taken("orders/updated", newer | {"updated_at": "2026-03-02T10:00:00Z", "note": "x"}))
+    told.then(answer)
 
 
 def test_a_cancellation_goes_on_and_a_late_create_does_not_revive_the_order() -> None:

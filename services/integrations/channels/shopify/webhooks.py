@@ -14,9 +14,11 @@ from services.integrations.channels.shopify.values import (
     text_of,
     time_of,
 )
+from services.integrations.domain.channel_order import fingerprint
 from services.integrations.domain.messages import (
     Inbound,
     RefuseInput,
+    RefuseNewOrder,
     TakeCancellation,
     TakeDelivery,
     TakeOrder,
@@ -94,10 +96,18 @@ def _order(order: Mapping[str, Any], webhook: Webhook, payment_method: str) -> I
         return Noted("the shop has not confirmed it; it comes again when it has")
     if status in AWAITING:
         return Noted(f"its money is {status}; it comes again by orders/paid")
-    if status not in PAID:
-        raise Unusable("not_payable", f"financial_status is {status or 'missing'}")
+    if status not in PAID:  # of an order that went on, refunds/create tells
+        return RefuseNewOrder(
+            **_said(webhook, at),
+            channel=webhook.channel,
+            external_id=exact_id(order),
+            reason="not_payable",
+            detail=f"financial_status is {status or 'missing'}",
+        )
     command = place_order(order, webhook.channel, payment_method)
-    return TakeOrder(**_said(webhook, at), order=command)
+    # The shop says the whole order again at each update: a change that is refused is kept once.
+    identity = f"{command.key} {fingerprint(command)}"
+    return TakeOrder(**_said(webhook, at), order=command, identity=identity)
 
 
 def _refund(refund: Mapping[str, Any], webhook: Webhook, payment_method: str) -> Inbound | Noted:
