@@ -13,7 +13,7 @@ PYTEST_ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup check test demo bench browser format lock clean
+.PHONY: help setup check test demo bench browser stripe-mock format lock clean
 
 help:
 	@sed -n '2,3s/^# *//p' Makefile
@@ -46,7 +46,7 @@ check: $(READY)
 	$(BIN)/python -m ops.k8s --check
 	$(BIN)/python -m ops.docs --check
 
-test: check browser
+test: check browser stripe-mock
 	$(BIN)/pytest $(TESTS) $(PYTEST_ARGS)
 
 demo: $(RUNTIME)
@@ -58,6 +58,10 @@ bench: $(RUNTIME)
 # Browser tests use the system's Chromium; where there is none they skip and say so.
 browser:
 	@sh ops/browser.sh
+
+# Stripe's own mock, built by Go; where there is no Go, the payment tests skip what needs it and say so.
+stripe-mock:
+	@sh ops/stripe_mock.sh
 
 format: $(READY)
 	$(BIN)/ruff format .

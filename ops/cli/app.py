@@ -38,8 +38,10 @@ PortBase = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-Mapping = Annotated[str, typer.Option(help="How the file's columns are read.")]
-MAPPING = "online-retail"
+Mapping = Annotated[
+    str, typer.Option(help="How the files are read: online-retail or olist; else by their names.")
+]
+MAPPING = ""
 DATA = Path(".oms")
 PORT_BASE = 8100
 
@@ -312,6 +314,51 @@ def topic_tail(
         lambda out: topics.tail(data, topic, last, out, follow=follow, key=key),
         json=json,
     )
+
+
+refused_app = typer.Typer(help="Inputs of partners that were not taken.", no_args_is_help=True)
+app.add_typer(refused_app, name="refused")
+RefusalId = Annotated[str, typer.Argument(help="Its id, as listed.")]
+
+
+@refused_app.command("list")
+def refused_list(
+    *,
+    source: Annotated[str, typer.Option(help="Only of one source.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Resubmitted ones as well.")] = False,
+    data: Data = DATA,
+    json: Json = False,
+) -> None:
+    """What waits for a person, with the reason (status 3 if nothing does)."""
+    from ops.cli import refused
+
+    execute(lambda out: refused.list_refused(data, source, everything, out), json=json)
+
+
+@refused_app.command("show")
+def refused_show(*, refusal: RefusalId, data: Data = DATA, json: Json = False) -> None:
+    """One refused input, with its payload."""
+    from ops.cli import refused
+
+    execute(lambda out: refused.show(data, refusal, out), json=json)
+
+
+@refused_app.command("resubmit")
+def refused_resubmit(
+    *,
+    refusal: RefusalId,
+    payload: Annotated[
+        Path | None, typer.Option(help="A file with the corrected input.", dir_okay=False)
+    ] = None,
+    data: Data = DATA,
+    json: Json = False,
+) -> None:
+    """Have a refused input read again, as it came or corrected; twice adds nothing."""
+    from ops.cli import refused
+
+    if payload is not None and not payload.exists():
+        raise typer.BadParameter(f"{payload} is not there", param_hint="--payload")
+    execute(lambda out: refused.resubmit(data, refusal, payload, out), json=json)
 
 
 @app.command(

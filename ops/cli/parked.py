@@ -10,7 +10,15 @@ from ops.cli.client import Running, find, get, problem
 from ops.cli.codes import CliError, Exit
 from ops.cli.output import Output
 
-SERVICES = ("order", "inventory", "fulfillment", "returns", "notifications", "views")
+SERVICES = (
+    "order",
+    "inventory",
+    "fulfillment",
+    "returns",
+    "notifications",
+    "integrations",
+    "views",
+)
 
 
 async def list_parked(data: Path, out: Output) -> Exit:

@@ -9,11 +9,9 @@ from time import perf_counter
 from typing import Any
 
 import httpx
-import msgspec
 
 from ops.cli.client import Running, patiently, problem
-from ops.demo.filechannel import drop
-from ops.demo.orderfiles import as_csv, as_jsonl
+from ops.demo.orderfiles import as_csv, as_jsonl, document, drop
 from ops.demo.outside import OutsideProducer
 from ops.demo.plan import MARKETPLACE, SHOP, WEB, Planned
 from shared.events.order import PlaceOrder
@@ -21,13 +19,13 @@ from shared.events.order import PlaceOrder
 CONCURRENT_MAX = 24
 #: Orders of the file channel gather for so long, or until so many.
 FILE_EVERY_S, FILE_ORDERS_MAX = 0.6, 40
-#: A SKU that was registered moments ago may be unknown to the order service for an instant.
-SKU_WAIT_S = 15.0
+#: How long the gateway is asked again about a request that it is still busy with.
+BUSY_S = 15.0
 
 
 @dataclass
 class Shoppers:
-    """Places orders. ``posted_ms`` are the times of answers to ``POST /orders``, ``failures`` what went wrong."""
+    """Places orders. ``posted_ms`` are the times of answers to the gateway, ``failures`` what went wrong."""
 
     running: Running
     producer: OutsideProducer
@@ -43,7 +41,10 @@ class Shoppers:
         gathering_since = perf_counter()
         gate = asyncio.Semaphore(CONCURRENT_MAX)
         began = perf_counter()
-        async with self.running.http("order", "channel:web") as http, asyncio.TaskGroup() as posts:
+        async with (
+            self.running.http("integrations", "channel:web") as http,
+            asyncio.TaskGroup() as posts,
+        ):
             for n, order in enumerate(orders):
                 await _until(began + n / rate)
                 match order.command.channel:
@@ -66,7 +67,7 @@ class Shoppers:
         await self.producer.flush()
 
     async def _post(self, http: httpx.AsyncClient, order: Planned) -> None:
-        body = body_of(order.command)
+        body = document(order.command)
         headers = {"Idempotency-Key": order.command.external_id}
         first = await self._answered(http, body, headers)
         if order.twice and first is not None:
@@ -77,15 +78,16 @@ class Shoppers:
     async def _answered(
         self, http: httpx.AsyncClient, body: dict[str, Any], headers: dict[str, str]
     ) -> Any:
-        deadline = perf_counter() + SKU_WAIT_S
+        deadline = perf_counter() + BUSY_S
         while True:
             began = perf_counter()
-            response = await patiently(partial(http.post, "/orders", json=body, headers=headers))
-            if response.status_code == 201:
+            path = f"/channels/{WEB}/orders"
+            response = await patiently(partial(http.post, path, json=body, headers=headers))
+            if response.status_code == 202:
                 self.posted_ms.append((perf_counter() - began) * 1000)
                 return response.json()["order_id"]
-            if not _passes(response) or perf_counter() > deadline:
-                self.failures.append(f"{body['external_id']}: {problem(response)}")
+            if not _busy(response) or perf_counter() > deadline:
+                self.failures.append(f"{body['number']}: {problem(response)}")
                 return None
             await asyncio.sleep(0.1)
 
@@ -97,22 +99,11 @@ class Shoppers:
         await asyncio.to_thread(drop, self.folder / MARKETPLACE, name, text)
 
 
-def body_of(command: PlaceOrder) -> dict[str, Any]:
-    """The body of ``POST /orders`` for a command."""
-    body: dict[str, Any] = msgspec.to_builtins(command)
-    del body["type"]
-    if body["placed_at"] is None:
-        del body["placed_at"]
-    for line in body["lines"]:
-        del line["total"]  # the service multiplies
-    return body
-
-
-def _passes(response: httpx.Response) -> bool:
-    """Whether the same request may succeed in a moment: it is being processed, or a SKU is not known yet."""
-    if response.status_code not in (409, 422):
+def _busy(response: httpx.Response) -> bool:
+    """Whether the same request is still being processed."""
+    if response.status_code != 409:
         return False
-    return str(response.json().get("type", "")).endswith(("in-flight", "sku-unknown"))
+    return str(response.json().get("type", "")).endswith("in-flight")
 
 
 async def _until(moment: float) -> None:

@@ -79,7 +79,7 @@ def _speed(summary: Summary) -> Table:
     orders = summary.world.tracker.orders
     table = plain_table("How fast", "", "orders", "p50 ms", "p99 ms")
     posted = sorted(summary.world.shoppers.posted_ms)
-    table.add_row("POST /orders, durable before the answer", *_percentiles(posted))
+    table.add_row("POST to the gateway, durable before the answer", *_percentiles(posted))
     for channel, road in CHANNELS.items():
         of = {id: p for id, p in orders.items() if p.planned.command.channel == channel}
         table.add_row(f"placed to confirmed, {channel} ({road})", *_percentiles(latencies_ms(of)))
@@ -148,7 +148,7 @@ def addresses(running: Running, order_id: str = "") -> Text:
     keys = [
         ("sign in to the pages (agent)", running.keys["views"]["agent"]),
         ("sign in to the insights (agent)", running.keys["insights"]["agent"]),
-        ("place orders (channel web)", running.keys["order"]["channel:web"]),
+        ("place orders (channel web)", running.keys["integrations"]["channel:web"]),
         ("metrics and feed of orders (ops)", running.keys["order"]["ops"]),
         ("all keys", str(running.data / "keys" / "plain.json")),
     ]

@@ -11,21 +11,26 @@ from typing import Any, Self
 from ops.cli.client import Running, get
 from ops.cli.codes import CliError, Exit
 from ops.demo.customers import Customers
-from ops.demo.filechannel import FileChannel
 from ops.demo.listen import Listener, listening
 from ops.demo.outside import OutsideProducer
-from ops.demo.plan import MARKETPLACE, Plan
+from ops.demo.plan import Plan
 from ops.demo.shoppers import Shoppers
 from ops.demo.tracker import Tracker
 from ops.demo.warehouse import Step, Warehouse
 from shared.events.inventory import ReceiveStock, RegisterItem
-from shared.events.order import PlaceOrder
 
 #: Without any event for so long, what is unfinished stays unfinished.
 STALLED_S = 60.0
 REGISTERED_WITHIN_S = 60.0
 QUIET_WITHIN_S = 30.0
-EVENT_SOURCED = ("order", "inventory", "fulfillment", "returns", "notifications")
+EVENT_SOURCED = (
+    "order",
+    "inventory",
+    "fulfillment",
+    "returns",
+    "notifications",
+    "integrations",
+)
 
 
 @dataclass
@@ -39,7 +44,6 @@ class World:
     listener: Listener
     customers: Customers
     shoppers: Shoppers
-    files: FileChannel
     warehouse: Warehouse
     start: Callable[[Coroutine[Any, Any, None]], None]
     heard_at: float = field(default_factory=monotonic)
@@ -142,11 +146,6 @@ async def world(running: Running, plan: Plan) -> AsyncIterator[World]:
         helpdesk = await stack.enter_async_context(running.http("returns", "agent"))
         receiving = await stack.enter_async_context(running.http("returns", "warehouse"))
         jobs = await stack.enter_async_context(_Jobs())
-        inbox = running.data / "inbox"
-
-        async def send(command: PlaceOrder) -> None:
-            await producer.send(command)
-
         there = World(
             running=running,
             plan=plan,
@@ -154,13 +153,11 @@ async def world(running: Running, plan: Plan) -> AsyncIterator[World]:
             producer=producer,
             listener=listener,
             customers=Customers(plan, producer, orders, helpdesk, receiving, jobs.start),
-            shoppers=Shoppers(running, producer, inbox),
-            files=FileChannel(inbox / MARKETPLACE, MARKETPLACE, send, producer.flush),
+            shoppers=Shoppers(running, producer, running.data / "inbox"),
             warehouse=Warehouse(lambda id: p.planned if (p := tracker.orders.get(id)) else None),
             start=jobs.start,
         )
         jobs.start(there.listen())
-        jobs.start(there.files.run())
         yield there
 
 

@@ -12,7 +12,14 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from ops.importer.money import to_major
-from ops.importer.records import BadDebt, Credit, HistoricOrder, Record, Unmatched
+from ops.importer.records import (
+    BadDebt,
+    Credit,
+    HistoricOrder,
+    Record,
+    RefusedOrder,
+    Unmatched,
+)
 
 
 class AccountingError(Exception):
@@ -25,6 +32,10 @@ class Outcome(StrEnum):
     ORDER_LINE = "order line"
     FREE_LINE = "free line of an order"
     CHARGE = "charge of an order"
+    ORDER_ROW = "order"
+    PAYMENT = "payment of an order"
+    REFUSED = "refused with its order"
+    REFUSED_PAYMENT = "payment refused with its order"
     STOCK_MOVEMENT = "stock movement"
     RETURNED = "credit: returned"
     CANCELLED = "credit: cancelled"
@@ -32,6 +43,7 @@ class Outcome(StrEnum):
     PARTLY_MATCHED = "credit: partly matched"
     UNMATCHED = "credit: unmatched"
     BAD_DEBT = "bad debt"
+    REFERENCE = "reference"
     REJECTED = "rejected"
 
 
@@ -44,7 +56,7 @@ CREDITS = frozenset(
         Outcome.UNMATCHED,
     }
 )
-SALES = frozenset({Outcome.ORDER_LINE, Outcome.FREE_LINE, Outcome.CHARGE})
+SALES = frozenset({Outcome.ORDER_LINE, Outcome.FREE_LINE, Outcome.CHARGE, Outcome.ORDER_ROW})
 
 
 class DocumentKind(StrEnum):
@@ -56,6 +68,8 @@ class DocumentKind(StrEnum):
     STOCK_MOVEMENT = "stock movement"
     CREDIT = "credit"
     BAD_DEBT = "bad debt"
+    REFUSED_ORDER = "order refused"
+    REFERENCE = "reference"
     REJECTED = "rejected"
 
 
@@ -116,6 +130,7 @@ class Summary:
     records: dict[str, Tally] = field(default_factory=dict)
     rejections: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    tendered: int = 0
 
     def count_document(
         self, kind: DocumentKind, results: list[RowResult], notes: dict[str, int]
@@ -144,6 +159,7 @@ class Summary:
                     record.total,
                 )
                 rows = len(record.lines) + len(record.charges)
+                self.tendered += sum(x.amount for x in record.tenders)
             case Credit():
                 label, units, minor = tag, -sum(x.quantity for x in record.lines), -record.amount
                 rows = len(record.lines)
@@ -154,6 +170,10 @@ class Summary:
                     -record.quantity,
                     -record.amount,
                 )
+            case RefusedOrder():
+                order = record.order
+                label, rows, minor = f"{tag}: {record.reason}", 1, order.total
+                units = sum(x.quantity for x in order.lines)
             case BadDebt():
                 label, rows, units, minor = tag, 1, 0, record.amount
             case _:
@@ -213,6 +233,10 @@ class Summary:
             "rows read = rows with an outcome": (self.rows_read, by_outcome),
             "rows read = rows of documents": (self.rows_read, by_document),
             "money of order rows = money of orders": (self.sales().minor, orders),
+            "money of payment rows = tenders of orders": (
+                self.outcomes.get(Outcome.PAYMENT, Tally()).minor,
+                self.tendered,
+            ),
             "money of credit rows = money of credits and unmatched": (
                 self.credits().minor,
                 paid_back,

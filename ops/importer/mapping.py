@@ -35,11 +35,12 @@ class RowError(Exception):
 class Placed(NamedTuple):
     """Where a row belongs.
 
-    Its document, its business time, and the document's rank among those of one instant.
+    Its document, its business time (None where another row of the document has it), and the document's rank among
+    those of one instant.
     """
 
     document: str
-    at: datetime
+    at: datetime | None
     rank: int = 0
 
 
@@ -68,8 +69,10 @@ class Mapping(Protocol[RowT]):
     channel: str
     currency: str
     minor_digits: int
-    columns: tuple[str, ...]
     encoding: str
+
+    def columns_of(self, file: str) -> tuple[str, ...] | None:
+        """Return the columns to read of a file, by its name; None for a file that is not the source's."""
 
     def document_of(self, raw: RawRow) -> str:
         """Return the document id that a raw row names, usable or not ('' if none)."""
@@ -138,7 +141,7 @@ class Import(Generic[RowT]):
     def _run(self) -> Iterator[AnyRecord]:
         spool = Spool()
         try:
-            for raw in read_rows(self._source, self._mapping.columns, self._mapping.encoding):
+            for raw in read_rows(self._source, self._mapping.columns_of, self._mapping.encoding):
                 self._summary.rows_read += 1
                 spool.add(self._spooled(raw))
             yield from self._counted(self._mapping.items())
@@ -164,7 +167,7 @@ class Import(Generic[RowT]):
             return SpooledRow(document, raw.path, raw.line, None, 0, cells, str(error))
         self._mapping.survey(row)
         document, at, rank = self._mapping.place(row)
-        instant_us = (at - _EPOCH) // timedelta(microseconds=1)
+        instant_us = None if at is None else (at - _EPOCH) // timedelta(microseconds=1)
         return SpooledRow(document, raw.path, raw.line, instant_us, rank, cells, None)
 
     def _document(self, document: str, spooled: list[SpooledRow]) -> list[AnyRecord]:

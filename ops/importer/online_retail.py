@@ -33,11 +33,15 @@ class OnlineRetail:
         self.minor_digits = self.rules.minor_digits
         self.encoding = self.rules.encoding
         columns = self.rules.columns
-        self.columns = tuple(getattr(columns, name) for name in columns.__struct_fields__)
+        self._columns = tuple(getattr(columns, name) for name in columns.__struct_fields__)
         self._catalogue = Catalogue(self.channel)
         index = SalesIndex(self.minor_digits)
         self._sales = SaleMapper(self.rules, index)
         self._credits = CreditMapper(self.rules, index)
+
+    def columns_of(self, file: str) -> tuple[str, ...] | None:  # noqa: ARG002 - one table, whatever its files are called
+        """See ``Mapping.columns_of``."""
+        return self._columns
 
     def document_of(self, raw: RawRow) -> str:
         """See ``Mapping.document_of``."""

@@ -8,7 +8,7 @@ stable idempotency key for each of them.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -29,13 +29,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="record"):
 class Item(Record, frozen=True, kw_only=True, tag="item"):
     """A stock-keeping unit.
 
-    ``source_skus`` are the spellings that the source uses for it, exactly as written.
+    ``source_skus`` are the spellings that the source uses for it, exactly as written; ``location``
+    is where it lies, where the source says.
     """
 
     sku: str
     description: str
     source_skus: tuple[str, ...]
     other_descriptions: tuple[str, ...] = ()
+    location: str = ""
 
     def key(self) -> str:
         """See ``Record.key``."""
@@ -58,6 +60,7 @@ class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
     unit_price: int
     total: int
     exact_unit_price: str | None = None
+    location: str = ""
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +76,24 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     exact_unit_price: str | None = None
 
 
+class Tender(msgspec.Struct, frozen=True, kw_only=True):
+    """One of an order's payments; ``approved_at`` is UTC."""
+
+    method: str
+    amount: int
+    instalments: int
+    approved_at: datetime | None
+
+
+class Journey(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an order's goods came by the end of the source, and when (UTC); ``status`` is the source's word."""
+
+    end: Literal["delivered", "in transit", "open", "cancelled"]
+    status: str
+    handed_over_at: datetime | None
+    delivered_at: datetime | None
+
+
 class HistoricOrder(Record, frozen=True, kw_only=True, tag="order"):
     """An order as it was placed.
 
@@ -80,7 +101,8 @@ class HistoricOrder(Record, frozen=True, kw_only=True, tag="order"):
     or ``zero_price`` (nothing to pay). ``placed_at`` is the business time in UTC; ``placed_local``
     is the source's text, read in ``zone``, which is an assumption because the source names none.
     ``country`` is ISO 3166-1 alpha-2, or None where ``country_text`` names no single country.
-    ``customer_id`` is None for a guest.
+    ``customer_id`` is None for a guest. ``tenders`` are its payments and ``journey`` what became of
+    its goods, where the source says.
     """
 
     external_id: str
@@ -95,6 +117,11 @@ class HistoricOrder(Record, frozen=True, kw_only=True, tag="order"):
     lines: tuple[OrderLine, ...]
     charges: tuple[Charge, ...]
     flags: tuple[str, ...] = ()
+    region: str = ""
+    city: str = ""
+    postal_code: str = ""
+    tenders: tuple[Tender, ...] = ()
+    journey: Journey | None = None
 
     @property
     def total(self) -> int:
@@ -104,6 +131,19 @@ class HistoricOrder(Record, frozen=True, kw_only=True, tag="order"):
     def key(self) -> str:
         """See ``Record.key``."""
         return f"{self.channel}:order:{self.external_id}"
+
+
+class RefusedOrder(Record, frozen=True, kw_only=True, tag="refused_order"):
+    """An order that cannot be placed as the source states it: for a person, who may correct it."""
+
+    external_id: str
+    order: HistoricOrder
+    reason: str
+    detail: str
+
+    def key(self) -> str:
+        """See ``Record.key``."""
+        return f"{self.channel}:refused:{self.external_id}"
 
 
 class StockMovement(Record, frozen=True, kw_only=True, tag="stock_movement"):
@@ -231,6 +271,7 @@ class Rejected(Record, frozen=True, kw_only=True, tag="rejected"):
 AnyRecord: TypeAlias = (
     Item
     | HistoricOrder
+    | RefusedOrder
     | StockMovement
     | Cancellation
     | Return

@@ -7,11 +7,11 @@ import io
 import lzma
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-__all__ = ["RawRow", "SourceError", "read_rows"]
+__all__ = ["RawRow", "SourceError", "first_file", "read_rows"]
 
 _ARCHIVES = (".tar", ".tar.xz", ".tar.gz", ".tgz", ".tar.bz2")
 
@@ -38,8 +38,12 @@ class RawRow(NamedTuple):
         return PurePosixPath(self.path).name
 
 
-def read_rows(source: Path, columns: tuple[str, ...], encoding: str) -> Iterator[RawRow]:
-    """Yield every data row of ``source`` with its cells in the order of ``columns``.
+#: From a file's name to the columns that are read of it; None: the file is not the source's.
+ColumnsOf = Callable[[str], tuple[str, ...] | None]
+
+
+def read_rows(source: Path, columns_of: ColumnsOf, encoding: str) -> Iterator[RawRow]:
+    """Yield every data row of ``source`` with its cells in the order of its file's columns.
 
     ``source`` is a directory (every ``*.csv`` below it), a tar archive (read as a stream, never
     unpacked) or one CSV file. Columns are found by the header's names; further columns are ignored.
@@ -52,6 +56,9 @@ def read_rows(source: Path, columns: tuple[str, ...], encoding: str) -> Iterator
     found = False
     try:
         for name, stream in _files(source):
+            columns = columns_of(PurePosixPath(name).name)
+            if columns is None:
+                continue
             found = True
             yield from _file_rows(name, stream, columns, encoding)
     except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
@@ -60,8 +67,20 @@ def read_rows(source: Path, columns: tuple[str, ...], encoding: str) -> Iterator
         ) from error
     if not found:
         raise SourceError(
-            f"{source}: no .csv file in it; give a directory, a .tar.xz or a .csv file of orders"
+            f"{source}: no .csv file of this mapping in it; give a directory, a .tar.xz or a .csv file of orders"
         )
+
+
+def first_file(source: Path) -> str:
+    """The name of the first CSV file in ``source``; empty where there is none. Raises SourceError."""
+    try:
+        for name, _ in _files(source):
+            return PurePosixPath(name).name
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
+        raise SourceError(
+            f"{source}: cannot be read ({error}); check it or fetch it again"
+        ) from error
+    return ""
 
 
 def _files(source: Path) -> Iterator[tuple[str, IO[bytes]]]:

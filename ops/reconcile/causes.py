@@ -38,9 +38,15 @@ OWNERS = {
     "correspondence": "notifications",
     "endpoints": "notifications",
     "webhook": "notifications",
+    "channelorder": "integrations",
+    "refusal": "integrations",
+    "erporder": "integrations",
+    "erpbook": "integrations",
+    "erpcursor": "integrations",
+    "wmsorder": "integrations",
 }
 #: Services with a topic that outsiders may write to.
-OPEN_TO_OUTSIDERS = ("order", "inventory", "fulfillment", "returns")
+OPEN_TO_OUTSIDERS = ("order", "inventory", "fulfillment", "returns", "integrations")
 
 _EVENT = re.compile(rf"({'|'.join(OWNERS)})-.+/\d+")
 _COMMAND = re.compile(r"(.+):\d+")

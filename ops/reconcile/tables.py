@@ -3,6 +3,7 @@
 from functools import cache
 
 from services.fulfillment import handlers as fulfillment
+from services.integrations import handlers as integrations
 from services.inventory import handlers as inventory
 from services.notifications import handlers as notifications
 from services.order import handlers as order
@@ -25,5 +26,7 @@ def table_of(service: str) -> Table:
             return returns.table()
         case "notifications":
             return notifications.table()
+        case "integrations":
+            return integrations.table()
         case _:
             raise LookupError(f"{service!r} is no service with streams")

@@ -19,6 +19,7 @@ SERVICES = {
     "fulfillment": 3,
     "returns": 4,
     "notifications": 5,
+    "integrations": 6,
     "insights": 7,
 }
 #: What the insights know lies on topics: they have no database.
@@ -76,6 +77,7 @@ class Layout:
             "OMS_SMTP_HOST": HOST,
             "OMS_SMTP_PORT": str(self.port("smtp")),
             "OMS_VIEWS_URL": self.url("views"),
+            "OMS_DROP_FOLDER": str(self.data / "inbox"),
         }
         return self._program(name, ("-m", f"services.{name}"), environment, ready="/readyz")
 

@@ -78,11 +78,12 @@ class PackIn(Input):
 
 
 class ShipIn(Input):
-    """Who took which package under which number."""
+    """Who took which package under which number, and when by the carrier's clock; now, if not said."""
 
     package_id: Identifier
     carrier: Text
     tracking_number: Text
+    shipped_at: Timestamp | None = None
 
 
 class DeliverIn(Input):
@@ -179,6 +180,7 @@ def _sending(r: APIRouter, runtime: Runtime) -> None:
             package_id=body.package_id,
             carrier=body.carrier,
             tracking_number=body.tracking_number,
+            shipped_at=body.shipped_at or msgspec.UNSET,
         )
         return await answer(runtime.writer, command, who, key, partial(_shown, fulfillment_id))
 

@@ -3,18 +3,21 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
+from fastapi import APIRouter
 from pydantic import Field
 
-from services.order.api import routes
+from services.order import api
 from services.order.domain.saga import Policy
 from services.order.effects import performers
 from services.order.handlers import table
 from shared.payments.client import HttpPayments
 from shared.payments.inprocess import InProcessPayments
-from shared.service import Service, Settings, run
-from shared.service.runtime import compose
+from shared.payments.port import PaymentProvider
+from shared.service import Service, ServiceApp, Settings, run
+from shared.service.runtime import Runtime, compose
+from shared.service.settings import InvalidSettingsError
 
 
 class OrderSettings(Settings):
@@ -22,14 +25,21 @@ class OrderSettings(Settings):
 
     service: str = "order"
     port: int = 8101
-    payments: Literal["http", "inprocess"] = Field(
-        "http", description="inprocess is the fake provider inside this process: benchmarks only"
+    payments: Literal["http", "inprocess", "stripe"] = Field(
+        "http",
+        description="The provider: http is the fake one's process, inprocess the fake one in here "
+        "(benchmarks only), stripe is Stripe",
     )
     payments_ledger: Path | None = Field(
         None, description="File of the in-process provider's ledger; in memory when not set"
     )
     payments_url: str = Field("http://127.0.0.1:8110", description="Payment provider")
     payments_key: str = Field("", repr=False, description="API key at the payment provider")
+    stripe_key: str = Field("", repr=False, description="Stripe's secret key, sk_… or rk_…")
+    stripe_webhook_secret: str = Field(
+        "", repr=False, description="What Stripe signs with, whsec_…; without it no webhooks"
+    )
+    stripe_url: str = Field("https://api.stripe.com", description="Stripe's API, or a mock of it")
     hold_seconds: int = Field(900, ge=1, description="How long stock is promised before payment")
     placed_seconds: int = Field(3_600, ge=1, description="Until an unconfirmed order is held")
     backordered_seconds: int = Field(
@@ -43,16 +53,42 @@ class OrderSettings(Settings):
     )
 
 
+class Provider(PaymentProvider, Protocol):
+    """A payment provider with connections to close."""
+
+    async def close(self) -> None: ...
+
+
+def provider_of(settings: OrderSettings) -> Provider:
+    """The payment provider that the settings name. Raises InvalidSettingsError."""
+    match settings.payments:
+        case "inprocess":
+            ledger = settings.payments_ledger
+            return InProcessPayments.on_file(ledger) if ledger else InProcessPayments.in_memory()
+        case "stripe":
+            if not settings.stripe_key:
+                raise InvalidSettingsError("OMS_STRIPE_KEY is not set, and OMS_PAYMENTS=stripe.")
+            from shared.payments.stripe import StripePayments  # half a second of imports
+
+            return StripePayments(settings.stripe_key, url=settings.stripe_url)
+        case _:
+            return HttpPayments(settings.payments_url, settings.payments_key)
+
+
 @asynccontextmanager
 async def service(settings: OrderSettings) -> AsyncIterator[Service]:
     """The order service, connected."""
     policy = Policy(**{f: getattr(settings, f) for f in Policy.__struct_fields__})
-    provider: InProcessPayments | HttpPayments
-    if settings.payments == "inprocess":
-        ledger = settings.payments_ledger
-        provider = InProcessPayments.on_file(ledger) if ledger else InProcessPayments.in_memory()
-    else:
-        provider = HttpPayments(settings.payments_url, settings.payments_key)
+    provider = provider_of(settings)
+
+    def routes(runtime: Runtime, app: ServiceApp) -> APIRouter:
+        r = api.routes(runtime, app)
+        if settings.payments == "stripe" and settings.stripe_webhook_secret:
+            from services.order import stripe_webhook
+
+            r.include_router(stripe_webhook.routes(runtime, settings.stripe_webhook_secret))
+        return r
+
     try:
         async with compose(settings, table(policy), routes, performers(provider)) as composed:
             yield composed

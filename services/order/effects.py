@@ -14,51 +14,37 @@ from services.order.domain.messages import (
     VoidPayment,
 )
 from shared.ledger.effects import Performer, TryAgain
-from shared.payments.port import Declined, PaymentProvider, ProviderUnavailable, Refused
+from shared.payments.port import (
+    Authorised,
+    Captured,
+    Declined,
+    Outcome,
+    PaymentProvider,
+    ProviderUnavailable,
+    Refunded,
+    Refused,
+    Voided,
+)
 from shared.service.runtime import Performers
+
+Request = AuthorisePayment | CapturePayment | VoidPayment | RefundPayment
+Answer = AuthorisationAnswered | CaptureAnswered | VoidAnswered | RefundAnswered
 
 
 def performers(provider: PaymentProvider) -> Performers:
     """What performs each of the order's effects. The effect's id is the provider's idempotency key."""
 
-    async def authorise(request: AuthorisePayment, key: str) -> AuthorisationAnswered:
-        outcome = await provider.authorise(key, request.payment_id, request.amount, request.method)
-        declined = outcome.code if isinstance(outcome, Declined) else ""
-        return AuthorisationAnswered(
-            order_id=request.order_id,
-            payment_id=request.payment_id,
-            amount=request.amount,
-            provider_ref="" if isinstance(outcome, Declined) else outcome.provider_ref,
-            declined=declined,
-        )
+    async def authorise(request: AuthorisePayment, key: str) -> Outcome:
+        return await provider.authorise(key, request.payment_id, request.amount, request.method)
 
-    async def capture(request: CapturePayment, key: str) -> CaptureAnswered:
-        outcome = await provider.capture(key, request.provider_ref, request.amount)
-        return CaptureAnswered(
-            order_id=request.order_id,
-            payment_id=request.payment_id,
-            capture_id=request.capture_id,
-            package_id=request.package_id,
-            amount=request.amount,
-            refused=_reason(outcome),
-        )
+    async def capture(request: CapturePayment, key: str) -> Outcome:
+        return await provider.capture(key, request.provider_ref, request.amount)
 
-    async def void(request: VoidPayment, key: str) -> VoidAnswered:
-        outcome = await provider.void(key, request.provider_ref)
-        return VoidAnswered(
-            order_id=request.order_id, payment_id=request.payment_id, refused=_reason(outcome)
-        )
+    async def void(request: VoidPayment, key: str) -> Outcome:
+        return await provider.void(key, request.provider_ref)
 
-    async def refund(request: RefundPayment, key: str) -> RefundAnswered:
-        outcome = await provider.refund(key, request.provider_ref, request.amount)
-        return RefundAnswered(
-            order_id=request.order_id,
-            payment_id=request.payment_id,
-            refund_id=request.refund_id,
-            return_id=request.return_id,
-            amount=request.amount,
-            refused=_reason(outcome),
-        )
+    async def refund(request: RefundPayment, key: str) -> Outcome:
+        return await provider.refund(key, request.provider_ref, request.amount)
 
     return {
         AuthorisePayment: _retried(authorise),
@@ -68,16 +54,52 @@ def performers(provider: PaymentProvider) -> Performers:
     }
 
 
-def _reason(outcome: object) -> str:
+def answer(request: Request, outcome: Outcome) -> Answer:
+    """What an outcome at the provider is to the order. Raises TypeError for one that answers another kind of request."""
+    match request, outcome:
+        case AuthorisePayment(), Authorised() | Declined():
+            return AuthorisationAnswered(
+                order_id=request.order_id,
+                payment_id=request.payment_id,
+                amount=request.amount,
+                provider_ref="" if isinstance(outcome, Declined) else outcome.provider_ref,
+                declined=outcome.code if isinstance(outcome, Declined) else "",
+            )
+        case CapturePayment(), Captured() | Refused():
+            return CaptureAnswered(
+                order_id=request.order_id,
+                payment_id=request.payment_id,
+                capture_id=request.capture_id,
+                package_id=request.package_id,
+                amount=request.amount,
+                refused=_reason(outcome),
+            )
+        case VoidPayment(), Voided() | Refused():
+            return VoidAnswered(
+                order_id=request.order_id, payment_id=request.payment_id, refused=_reason(outcome)
+            )
+        case RefundPayment(), Refunded() | Refused():
+            return RefundAnswered(
+                order_id=request.order_id,
+                payment_id=request.payment_id,
+                refund_id=request.refund_id,
+                return_id=request.return_id,
+                amount=request.amount,
+                refused=_reason(outcome),
+            )
+    raise TypeError(f"{type(outcome).__name__} is no answer to {type(request).__name__}")
+
+
+def _reason(outcome: Outcome) -> str:
     return outcome.reason if isinstance(outcome, Refused) else ""
 
 
-def _retried(perform: Callable[[Any, str], Awaitable[Any]]) -> Performer:
+def _retried(perform: Callable[[Any, str], Awaitable[Outcome]]) -> Performer:
     """An unknown outcome is asked for again, under the same key."""
 
-    async def performer(request: Any, key: str) -> Any:
+    async def performer(request: Any, key: str) -> Answer:
         try:
-            return await perform(request, key)
+            return answer(request, await perform(request, key))
         except ProviderUnavailable as error:
             raise TryAgain(str(error)) from error
 

@@ -46,8 +46,11 @@ def _projected(event: type[Event]) -> Projected:
     )
 
 
+#: Documents and requests to partners have topics of their own; they tell nothing that their causes did not.
 PROJECTED: dict[type[Event], Projected] = {
-    t: p for t in EVENTS.values() if not t.private and any((p := _projected(t))[1:])
+    t: p
+    for t in EVENTS.values()
+    if t.route() == f"oms.{t.service()}.events" and any((p := _projected(t))[1:])
 }
 
 

@@ -35,6 +35,7 @@ from shared.events.message import (
     Money,
     OrderLine,
     StockLine,
+    Tender,
 )
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "StartTimer",
     "States",
     "StockLine",
+    "Tender",
     "Topic",
     "UnknownType",
     "decode",

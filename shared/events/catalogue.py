@@ -7,7 +7,7 @@ from shared.events.codec import PUBLISHED
 from shared.events.message import Command, Event, Message
 
 #: Services with a feed of their own.
-SERVICES = ("order", "inventory", "fulfillment", "returns", "notifications")
+SERVICES = ("order", "inventory", "fulfillment", "returns", "notifications", "integrations")
 
 
 class Topic(NamedTuple):
@@ -19,10 +19,11 @@ class Topic(NamedTuple):
 
 
 def _producer(name: str) -> str:
-    _, service, kind = name.split(".")
-    if service == "channel":
-        return "sales channels"
-    return f"{service} service" if kind == "events" else "order service, warehouse and ERP systems"
+    if name in _OUTSIDERS:
+        return _OUTSIDERS[name]
+    if name.endswith(".commands"):
+        return "order service, warehouse and ERP systems"
+    return f"{sequenced_by(name) or name.split('.')[1]} service"
 
 
 def topics() -> tuple[Topic, ...]:
@@ -45,26 +46,32 @@ def sequenced_by(topic: str) -> str | None:
     _, service, kind = topic.split(".")
     if kind == "events":
         return service if service in SERVICES else None
-    return next((s for s, sent in _COMMANDS.items() if any(t.route() == topic for t in sent)), None)
+    if topic in FROM_INTEGRATIONS:
+        return "integrations"
+    return "order" if any(t.route() == topic for t in FROM_ORDER) else None
 
 
 def sender(message: type[Message]) -> str | None:
-    """The service that sends messages of a type; None for commands that come from outside."""
+    """The service that sends messages of a type; None for commands that come from outside, whether directly or as the
+    integrations service has understood them."""
+    if message.route() in FROM_INTEGRATIONS:
+        return "integrations"
     if issubclass(message, Event):
         return message.service()
-    return next((service for service, sent in _COMMANDS.items() if message in sent), None)
+    return "order" if message in FROM_ORDER else None
 
 
-#: The commands that services send to each other. All others come from channels, warehouse, ERP and people.
-_COMMANDS: dict[str, tuple[type[Command], ...]] = {
-    "order": (
-        inventory.ReserveStock,
-        inventory.CommitReservation,
-        inventory.ConsumeReservation,
-        inventory.ReleaseReservation,
-        inventory.RestockItems,
-        fulfillment.CreateFulfillment,
-        fulfillment.ReleasePackage,
-        fulfillment.CancelFulfillment,
-    ),
-}
+#: The commands by which the order service leads the others. All others come from channels, warehouse, ERP and people.
+FROM_ORDER: tuple[type[Command], ...] = (
+    inventory.ReserveStock,
+    inventory.CommitReservation,
+    inventory.ConsumeReservation,
+    inventory.ReleaseReservation,
+    inventory.RestockItems,
+    fulfillment.CreateFulfillment,
+    fulfillment.ReleasePackage,
+    fulfillment.CancelFulfillment,
+)
+#: Topics of the integrations service, named for whom they are for.
+FROM_INTEGRATIONS = ("oms.erp.documents", "oms.wms.requests")
+_OUTSIDERS = {"oms.channel.orders": "sales channels", "oms.wms.answers": "warehouse systems"}

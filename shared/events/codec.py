@@ -5,7 +5,17 @@ from typing import Any
 
 import msgspec
 
-from shared.events import fulfillment, insights, inventory, notifications, order, returns
+from shared.events import (
+    erp,
+    fulfillment,
+    insights,
+    integrations,
+    inventory,
+    notifications,
+    order,
+    returns,
+    wms,
+)
 from shared.events.message import Command, Event, Message
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -85,7 +95,9 @@ class Codec:
 UPCASTERS: dict[str, Upcaster] = {}
 
 #: Every type that crosses a service boundary or enters a service's log.
-PUBLISHED = types_in(order, inventory, fulfillment, returns, notifications, insights)
+PUBLISHED = types_in(
+    order, inventory, fulfillment, returns, notifications, integrations, erp, wms, insights
+)
 
 EVENTS: dict[str, type[Event]] = {t.tag(): t for t in PUBLISHED if issubclass(t, Event)}
 COMMANDS: dict[str, type[Command]] = {t.tag(): t for t in PUBLISHED if issubclass(t, Command)}

@@ -1,5 +1,7 @@
 """The fulfillment service's language: one fulfillment order per location, in packages."""
 
+from msgspec import UNSET, UnsetType
+
 from shared.events.message import Address, Command, Event, Instant, LineQuantity
 
 
@@ -64,11 +66,12 @@ class ReleasePackage(
 
 
 class ShipPackage(FulfillmentCommand, frozen=True, kw_only=True, tag="oms.fulfillment.ship.v1"):
-    """The carrier took the package."""
+    """The carrier took the package; ``shipped_at`` is the carrier's time, where it is told later."""
 
     package_id: str
     carrier: str
     tracking_number: str
+    shipped_at: Instant | UnsetType = UNSET
 
 
 class ConfirmDelivery(
@@ -150,13 +153,14 @@ class PackageReleased(
 
 
 class Shipped(FulfillmentEvent, frozen=True, kw_only=True, tag="oms.fulfillment.shipped.v1"):
-    """The package left the location. One per package, ever."""
+    """The package left the location. One per package, ever. ``shipped_at`` is the carrier's time, where it differs."""
 
     package_id: str
     location: str
     lines: tuple[LineQuantity, ...]
     carrier: str
     tracking_number: str
+    shipped_at: Instant | UnsetType = UNSET
 
 
 class Delivered(FulfillmentEvent, frozen=True, kw_only=True, tag="oms.fulfillment.delivered.v1"):

@@ -123,6 +123,18 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=
     description: str = ""
 
 
+class Tender(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """One of the payments by which an order was paid at its channel, in minor units of the order's currency.
+
+    ``approved_at`` is the business time at which the channel had it approved.
+    """
+
+    method: str
+    amount: int
+    instalments: int = 1
+    approved_at: Instant | None = None
+
+
 class LineQuantity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Some units of one order line."""
 

@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import Literal
 from uuid import UUID, uuid5
 
+from msgspec import UNSET, UnsetType
+
 from shared.events.message import (
     Address,
     Allocation,
@@ -19,6 +21,7 @@ from shared.events.message import (
     LineQuantity,
     Money,
     OrderLine,
+    Tender,
 )
 
 _ORDERS = UUID("5d7b1b2e-6f0c-5c3f-9a35-6b6f0f6d2a11")
@@ -59,7 +62,8 @@ class ChannelCommand(Command, frozen=True, kw_only=True):
 
 class PlaceOrder(ChannelCommand, frozen=True, kw_only=True, tag="oms.channel.place_order.v1"):
     """A channel asks for an order. ``placed_at`` is the business time that the shopper saw; without it, the time of
-    arrival counts."""
+    arrival counts. ``tenders`` are the payments that the channel names, where it does: they come to the order's total,
+    which is authorised as one by ``payment_method``."""
 
     currency: str
     lines: tuple[OrderLine, ...]
@@ -69,6 +73,7 @@ class PlaceOrder(ChannelCommand, frozen=True, kw_only=True, tag="oms.channel.pla
     payment_method: str = ""
     backorder: BackorderPolicy = "refuse"
     placed_at: Instant | None = None
+    tenders: tuple[Tender, ...] | UnsetType = UNSET
 
 
 class RequestCancellation(
@@ -136,6 +141,7 @@ class OrderPlaced(OrderEvent, frozen=True, kw_only=True, tag="oms.order.placed.v
     payment_method: str
     backorder: BackorderPolicy
     placed_at: Instant
+    tenders: tuple[Tender, ...] | UnsetType = UNSET
 
 
 class OrderRejected(OrderEvent, frozen=True, kw_only=True, tag="oms.order.rejected.v1"):

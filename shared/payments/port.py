@@ -37,7 +37,7 @@ __all__ = [
     "Voided",
 ]
 
-DeclineCode = Literal["insufficient_funds", "invalid_method"]
+DeclineCode = Literal["insufficient_funds", "invalid_method", "authentication_required", "declined"]
 RefusalReason = Literal[
     "unknown_reference",
     "currency_mismatch",

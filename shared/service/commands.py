@@ -100,6 +100,12 @@ def _reply(status: int, body: bytes, *, replayed: bool) -> Reply:
     )
 
 
+def as_response(reply: Reply) -> Response:
+    """A reply as the response of a FastAPI route."""
+    headers = {name.decode(): value.decode() for name, value in reply.headers}
+    return Response(reply.content, reply.status, headers, media_type="application/json")
+
+
 async def answer(
     writer: Writer,
     command: Command,
@@ -114,5 +120,4 @@ async def answer(
     reply = await decide(
         writer, command, who, key, lambda outcome: (status, shown(outcome.states[command.subject]))
     )
-    headers = {name.decode(): value.decode() for name, value in reply.headers}
-    return Response(reply.content, reply.status, headers, media_type="application/json")
+    return as_response(reply)

@@ -5,7 +5,7 @@ Bounded: a window of orders is under way at any time, and nothing is kept of an 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
@@ -15,7 +15,7 @@ import httpx
 
 from ops.cli.client import Running, patiently, problem
 from ops.cli.codes import CliError, Exit
-from ops.demo.history import translate
+from ops.demo.history import journey, translate
 from ops.demo.history.source import Source
 from ops.demo.history.survey import Survey
 from ops.demo.listen import Listener
@@ -25,13 +25,17 @@ from ops.importer.records import (
     Credit,
     HistoricOrder,
     Item,
+    Journey,
+    RefusedOrder,
     Return,
     StockMovement,
 )
 from shared.events import Command, Event
+from shared.events import fulfillment as f
 from shared.events import inventory as i
 from shared.events import order as o
 from shared.events import returns as r
+from shared.service.ids import new_id
 
 WINDOW = 1_500
 #: Silence about something that was sent: it may have happened in an earlier import, so its service is asked.
@@ -44,12 +48,21 @@ ENDED = {"completed": "completed", "cancelled": "cancelled", "rejected": "refuse
 @dataclass(slots=True)
 class Order:
     """An order under way. ``heard`` is when anything was last heard of it, or it was sent; ``new`` when this import
-    placed it; ``over`` how it ended, if its service says that it did. ``credits`` wait for its end."""
+    placed it; ``over`` how it ended, if its service says that it did. ``credits`` wait for its end. ``journey`` is what
+    the source says of its goods, and ``parcels`` are those that have yet to leave for it."""
 
     heard: float
     new: bool = False
     over: str = ""
     credits: list[Credit] = field(default_factory=list)
+    journey: Journey | None = None
+    parcels: int = 0
+
+    @property
+    def rests(self) -> str:
+        """Where the source leaves an order that has not ended; empty where it has."""
+        end = self.journey.end if self.journey else ""
+        return end if end in ("open", "in transit") else ""
 
 
 @dataclass(slots=True)
@@ -135,6 +148,8 @@ class Driver:
                     await self.producer.send(translate.item(record), actor="import")
                 case HistoricOrder():
                     await self._place(record)
+                case RefusedOrder():
+                    await self._refuse(record)
                 case StockMovement() if record.stocked:
                     await self.producer.send(translate.movement(record, self.location))
                     self.count["movements sent"] += 1
@@ -146,11 +161,25 @@ class Driver:
 
     async def _place(self, record: HistoricOrder) -> None:
         command = translate.order(record)
-        self.orders[command.order_id] = Order(monotonic())
+        parcels = len({x.location for x in record.lines})
+        self.orders[command.order_id] = Order(monotonic(), journey=record.journey, parcels=parcels)
         self.count["orders"] += 1
         await self.producer.send(command, actor="import")
         if record.external_id in self.survey.cancelled:
             await self.producer.send(translate.cancellation(record), actor="import")
+
+    async def _refuse(self, record: RefusedOrder) -> None:
+        """Have it kept for a person."""
+        async with self.running.http("integrations", "ops") as http:
+            body = translate.refusal(record)
+            # A fresh key: the question is whether it is new now, not what was answered in an earlier import.
+            headers = {"Idempotency-Key": new_id()}
+            response = await patiently(partial(http.post, "/refused", json=body, headers=headers))
+        if response.is_error:
+            raise CliError(Exit.PROBLEM, f"{record.key()}: {problem(response)}")
+        self.count["refused inputs"] += 1
+        self.count["refused inputs new"] += response.json()["new"]
+        self.moved = monotonic()
 
     def _credit(self, record: Credit) -> None:
         """Send it back once the order has arrived; a whole cancellation is under way already."""
@@ -189,9 +218,13 @@ class Driver:
                 self.moved = monotonic()
             return
         going = self.orders.get(getattr(event, "order_id", ""))
-        if going is None or not isinstance(event, o.OrderEvent):
+        if going is None or not isinstance(event, o.OrderEvent | f.FulfillmentEvent):
             return
         going.heard = self.moved = monotonic()
+        if isinstance(event, f.FulfillmentEvent):
+            if going.journey is not None:
+                self._answers += journey.steps(event, going.journey)
+            return
         match event:
             case o.OrderPlaced():
                 going.new = True
@@ -199,6 +232,12 @@ class Driver:
                 self.money["ordered"] += event.total
             case o.PaymentCaptured():
                 self.money["captured"] += event.amount.amount
+            case o.OrderConfirmed() if going.rests == "open":
+                self._ended(event.order_id, "open")
+            case o.OrderShipped() if going.rests == "in transit":
+                going.parcels -= 1
+                if not going.parcels:
+                    self._ended(event.order_id, "in transit")
             case o.OrderCompleted():
                 self._ended(event.order_id, "completed")
             case o.OrderCancelled():
@@ -245,13 +284,16 @@ class Driver:
         async with (
             self.running.http("order", "ops") as orders,
             self.running.http("returns", "ops") as returns,
+            self.running.http("fulfillment", "ops") as warehouse,
         ):
             while True:
                 await asyncio.sleep(SILENT_S / 3)
-                await _in_turns(self.orders, lambda id: self._ask_order(orders, id))
+                await _in_turns(self.orders, lambda id: self._ask_order(orders, warehouse, id))
                 await _in_turns(self.returns, lambda id: self._ask_return(returns, id))
 
-    async def _ask_order(self, http: httpx.AsyncClient, order_id: str) -> bool:
+    async def _ask_order(
+        self, http: httpx.AsyncClient, warehouse: httpx.AsyncClient, order_id: str
+    ) -> bool:
         going = self.orders.get(order_id)
         if (
             going is not None and going.over
@@ -263,9 +305,22 @@ class Driver:
         going = self.orders.get(order_id)
         if not response.is_success or going is None or going.new:
             return False
-        going.over = ENDED.get(response.json()["status"], "")
+        shown = response.json()
+        going.over = ENDED.get(shown["status"], "")
         going.heard = self.moved = monotonic()
+        if shown["status"] == "confirmed" and going.journey is not None:
+            going.over = _rests_at(going, shown)
+            if not going.over:  # an import that was interrupted
+                await self._resume(warehouse, going.journey, shown["fulfillments"])
         return True
+
+    async def _resume(
+        self, warehouse: httpx.AsyncClient, going: Journey, fulfillments: Iterable[str]
+    ) -> None:
+        for id in fulfillments:
+            response = await patiently(partial(warehouse.get, f"/fulfillments/{id}"))
+            if response.is_success:
+                self._answers += journey.resumed(response.json(), going)
 
     async def _ask_return(self, http: httpx.AsyncClient, return_id: str) -> bool:
         going = self.returns.get(return_id)
@@ -288,6 +343,14 @@ class Driver:
             case _:
                 pass  # it goes on by itself, or waits for a person
         return True
+
+
+def _rests_at(going: Order, shown: dict[str, Any]) -> str:
+    """Where a confirmed order rests, if it has come as far as the source says."""
+    if going.rests == "in transit":
+        left = sum(status == "shipped" for status in shown["packages"].values())
+        return going.rests if left == len(shown["fulfillments"]) else ""
+    return going.rests
 
 
 async def _in_turns(

@@ -20,6 +20,8 @@ from ops.demo.show import showing
 from ops.importer import table
 
 TOPICS = ("oms.order.events", "oms.returns.events", "oms.inventory.events")
+#: Heard as well where the source says what became of the goods.
+WAREHOUSES = "oms.fulfillment.events"
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,10 @@ class Lived:
 
     @property
     def new(self) -> int:
-        """Orders, returns and movements that were not there before."""
+        """Orders, returns, movements and refused inputs that were not there before."""
         count = self.driver.count
-        return count["orders new"] + count["returns new"] + count["movements new"]
+        names = ("orders new", "returns new", "movements new", "refused inputs new")
+        return sum(count[name] for name in names)
 
     def as_dict(self) -> dict[str, Any]:
         """For programs; money in minor units."""
@@ -54,6 +57,10 @@ class Lived:
             f"orders={orders} completed={count['completed'] - returned} "
             f"cancelled={count['cancelled']} refused={count['refused']} returned={returned} "
             f"unfinished={self.driver.unfinished} violations={violations}"
+        ) + "".join(
+            f" {name.replace(' ', '_')}={count[name]}"
+            for name in ("open", "in transit", "refused inputs")
+            if count[name]
         )
 
 
@@ -65,11 +72,13 @@ async def live_through(running: Running, path: Path, mapping: str, out: Output) 
             found = await source.survey()
         out.say(
             f"{source.rows_read:,} rows: {found.orders:,} orders, {found.returns:,} credits of "
-            f"earlier orders, {found.movements:,} stock movements, {len(found.taken):,} SKUs."
+            f"earlier orders, {found.movements:,} stock movements, {len(found.taken):,} SKUs"
+            + (f", {found.refused:,} orders that cannot be placed." if found.refused else ".")
         )
+        topics = (*TOPICS, WAREHOUSES) if found.journeys else TOPICS
         async with (
             OutsideProducer(running.kafka, f"/outside/{source.channel}") as producer,
-            listening(running.kafka, TOPICS) as listener,
+            listening(running.kafka, topics) as listener,
         ):
             driver = Driver(running, source, found, AUTOMATIC, producer, listener)
             with out.working("Receiving the opening stock …"):
@@ -87,7 +96,9 @@ def _counts(driver: Driver) -> dict[str, int]:
     count = driver.count
     return {
         "sent": count["orders"],
-        "ended": count["completed"] + count["cancelled"] + count["refused"],
+        "ended": sum(
+            count[end] for end in ("completed", "cancelled", "refused", "open", "in transit")
+        ),
         "returns": count["returns settled"] + count["credits as cancellations"],
     }
 
@@ -123,8 +134,12 @@ def _came_of_it(lived: Lived) -> Table:
         ("orders new", count["orders new"]),
         ("orders known from before", count["orders known"]),
         ("completed", count["completed"]),
-        ("cancelled whole on the day of their sale", count["cancelled"]),
+        ("cancelled whole", count["cancelled"]),
         ("refused", count["refused"]),
+        ("open, as the source leaves them", count["open"]),
+        ("in transit, as the source leaves them", count["in transit"]),
+        ("kept as refused inputs, for a person", count["refused inputs"]),
+        ("of these new", count["refused inputs new"]),
         ("returns new", count["returns new"]),
         ("returns known from before", count["returns known"]),
         ("stock movements new", count["movements new"]),

@@ -1,7 +1,7 @@
 """An import's records, a batch at a time, without holding up the event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -11,19 +11,21 @@ from ops.cli.codes import CliError, Exit
 from ops.demo.history.survey import Survey, survey
 from ops.importer import AccountingError, Import, SourceError, Summary
 from ops.importer.records import AnyRecord
-from ops.importer.registry import mapping_named
+from ops.importer.registry import mapping_named, mapping_of
 
 BATCH = 64
 
 
 class Source:
-    """One file of orders under one mapping. Its reading stays in one thread, as its database demands."""
+    """One file of orders under one mapping, which is named or told by the files. Its reading stays in one thread, as its
+    database demands."""
 
     def __init__(self, path: Path, mapping: str) -> None:
         self._path = path
-        self._mapping = mapping
+        self._mapping = mapping or _told_by_files(path)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="import")
         self._import: Import[Any] | None = None
+        self._reading: Iterator[AnyRecord] | None = None
         self.channel = str(self._fresh_mapping().channel)
 
     @property
@@ -46,12 +48,15 @@ class Source:
     async def records(self) -> AsyncIterator[AnyRecord]:
         """A pass over all records, in their order."""
         records: Iterator[AnyRecord] = await self._run(lambda: iter(self._fresh()))
+        self._reading = records
         while batch := await self._run(lambda: list(islice(records, BATCH))):
             for record in batch:
                 yield record
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread, and in it a pass that was not read to its end: its database belongs to it."""
+        if isinstance(self._reading, Generator):
+            self._thread.submit(self._reading.close).result()
         self._thread.shutdown(cancel_futures=True)
 
     def _fresh(self) -> Import[Any]:
@@ -71,3 +76,10 @@ class Source:
             raise CliError(Exit.USAGE, str(error)) from error
         except AccountingError as error:
             raise CliError(Exit.PROBLEM, str(error)) from error
+
+
+def _told_by_files(path: Path) -> str:
+    try:
+        return mapping_of(path)
+    except SourceError as error:
+        raise CliError(Exit.USAGE, str(error)) from error

@@ -11,6 +11,8 @@ from ops.importer.records import (
     AnyRecord,
     Cancellation,
     HistoricOrder,
+    Item,
+    RefusedOrder,
     Return,
     StockMovement,
 )
@@ -24,13 +26,17 @@ RECEIPT_LINES = 250
 @dataclass
 class Survey:
     """The counts of a history. ``taken`` are the units that sales and losses take of each SKU; ``cancelled`` the orders
-    that were taken back whole on the day of their sale."""
+    that were taken back whole; ``homes`` where a SKU lies, where the source says; ``journeys`` whether it says what became
+    of the goods."""
 
     orders: int = 0
+    refused: int = 0
+    journeys: bool = False
     returns: int = 0
     movements: int = 0
     taken: Counter[str] = field(default_factory=Counter)
     cancelled: set[str] = field(default_factory=set)
+    homes: dict[str, str] = field(default_factory=dict)
 
     def receipts(self, channel: str, location: str) -> list[ReceiveStock]:
         """The opening stock: all that will be taken, because the history is lived through faster than it happened and
@@ -39,7 +45,7 @@ class Survey:
         The ids follow from the contents: the same history's opening stock counts once.
         """
         lines = [
-            StockLine(sku=sku, location=location, quantity=n)
+            StockLine(sku=sku, location=self.homes.get(sku, location), quantity=n)
             for sku, n in sorted(self.taken.items())
             if n
         ]
@@ -62,11 +68,19 @@ def survey(records: Iterable[AnyRecord]) -> Survey:
     units: dict[str, int] = {}
     for record in records:
         match record:
+            case Item() if record.location:
+                found.homes[record.sku] = record.location
+            case RefusedOrder():
+                found.refused += 1
             case HistoricOrder():
                 found.orders += 1
                 units[record.external_id] = sum(x.quantity for x in record.lines)
                 for line in record.lines:
                     found.taken[line.sku] += line.quantity
+                if record.journey is not None:
+                    found.journeys = True
+                    if record.journey.end == "cancelled":
+                        found.cancelled.add(record.external_id)
             case StockMovement() if record.stocked:
                 found.movements += 1
                 found.taken[record.sku] += max(0, -record.quantity)
@@ -77,5 +91,5 @@ def survey(records: Iterable[AnyRecord]) -> Survey:
                 found.returns += 1
             case _:
                 pass
-    found.cancelled = {id for id, n in cancelled.items() if n == units[id]}
+    found.cancelled |= {id for id, n in cancelled.items() if n == units[id]}
     return found

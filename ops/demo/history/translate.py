@@ -1,8 +1,13 @@
 """From the importer's records to commands. Pure; every id follows from the record's own, so that a record sent again is
 the same command again."""
 
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
 from ops.importer import records
-from shared.events import Address, Charge, Customer, LineQuantity, OrderLine, StockLine
+from shared.events import Address, Charge, Customer, LineQuantity, OrderLine, StockLine, Tender
 from shared.events import inventory as i
 from shared.events import order as o
 from shared.events import returns as r
@@ -28,11 +33,21 @@ def order(record: records.HistoricOrder) -> o.PlaceOrder:
         charges=tuple(_charge(x) for x in record.charges),
         customer=Customer(customer_id=record.customer_id or ""),
         ship_to=Address(
-            country=record.country or "", region="" if record.country else record.country_text
+            country=record.country or "",
+            region=record.region or ("" if record.country else record.country_text),
+            city=record.city,
+            postal_code=record.postal_code,
         ),
         payment_method=PAYMENT,
         backorder="wait",
         placed_at=record.placed_at,
+        tenders=tuple(_tender(x) for x in record.tenders) or UNSET,
+    )
+
+
+def _tender(x: records.Tender) -> Tender:
+    return Tender(
+        method=x.method, amount=x.amount, instalments=x.instalments, approved_at=x.approved_at
     )
 
 
@@ -68,10 +83,50 @@ def movement(record: records.StockMovement, location: str) -> i.ReceiveStock | i
 
 
 def cancellation(record: records.HistoricOrder) -> o.RequestCancellation:
-    """The order was taken back whole on the day of its sale."""
+    """The order was taken back whole: on the day of its sale, or as its journey says."""
+    reason = record.journey.status if record.journey else "taken back the same day"
     return o.RequestCancellation(
-        channel=record.channel, external_id=record.external_id, reason="taken back the same day"
+        channel=record.channel, external_id=record.external_id, reason=reason
     )
+
+
+def refusal(record: records.RefusedOrder) -> dict[str, Any]:
+    """What the integrations service keeps of an order that cannot be placed: the order document, as far as it is known,
+    for a person to complete."""
+    order = record.order
+    document = {
+        "number": order.external_id,
+        "currency": order.currency,
+        "lines": [
+            {
+                "sku": x.sku,
+                "quantity": x.quantity,
+                "unit_price": x.unit_price,
+                "description": x.description,
+            }
+            for x in order.lines
+        ],
+        "charges": [_charge(x) for x in order.charges],
+        "customer": {"customer_id": order.customer_id or ""},
+        "ship_to": {
+            "city": order.city,
+            "region": order.region,
+            "postal_code": order.postal_code,
+            "country": order.country or "",
+        },
+        "tenders": [_tender(x) for x in order.tenders],
+        "payment": PAYMENT,
+        "backorder": "wait",
+        "placed_at": order.placed_at,
+    }
+    return {
+        "source": f"import.{record.channel}",
+        "channel": record.channel,
+        "reference": record.external_id,
+        "reason": record.reason,
+        "detail": record.detail,
+        "payload": msgspec.json.encode(document).decode(),
+    }
 
 
 def order_id(record: records.Credit) -> str:

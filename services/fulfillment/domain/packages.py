@@ -1,6 +1,6 @@
 """Packing, and each package's way out: packed, released, shipped, delivered."""
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 
 from services.fulfillment.domain.refusals import (
     bad_quantities,
@@ -99,7 +99,7 @@ def release(state: Fulfillment, command: ReleasePackage, _: Context) -> Items:
     ]
 
 
-def ship(state: Fulfillment, command: ShipPackage, _: Context) -> Items:
+def ship(state: Fulfillment, command: ShipPackage, context: Context) -> Items:
     """The carrier took a released package. One `Shipped` per package, ever."""
     package = _package(state, command)
     if isinstance(package, Refused):
@@ -114,6 +114,14 @@ def ship(state: Fulfillment, command: ShipPackage, _: Context) -> Items:
                 )
             ]
         case PackageStage.RELEASED:
+            if command.shipped_at and _cannot_be(command.shipped_at, context):
+                return [
+                    Refused(
+                        code="shipped_at",
+                        detail=f"package {command.package_id} cannot have left at "
+                        f"{command.shipped_at.isoformat()}: give a time that has passed",
+                    )
+                ]
             return [
                 Shipped(
                     fulfillment_id=command.fulfillment_id,
@@ -123,6 +131,7 @@ def ship(state: Fulfillment, command: ShipPackage, _: Context) -> Items:
                     lines=package.lines,
                     carrier=command.carrier,
                     tracking_number=command.tracking_number,
+                    shipped_at=command.shipped_at,
                 )
             ]
     left_with = (package.carrier, package.tracking_number)
@@ -147,7 +156,7 @@ def confirm_delivery(state: Fulfillment, command: ConfirmDelivery, context: Cont
             return []
         case PackageStage.SHIPPED:
             at = command.delivered_at or context.now
-            if at.year < YEAR_MIN or at > context.now + CLOCKS_DIFFER_MAX:
+            if _cannot_be(at, context):
                 return [
                     Refused(
                         code="delivered_at",
@@ -170,6 +179,11 @@ def confirm_delivery(state: Fulfillment, command: ConfirmDelivery, context: Cont
             detail=f"package {command.package_id} is {package.stage}: ship it first",
         )
     ]
+
+
+def _cannot_be(at: datetime, context: Context) -> bool:
+    """Whether a time is not one that has passed, give or take two clocks."""
+    return at.year < YEAR_MIN or at > context.now + CLOCKS_DIFFER_MAX
 
 
 def _package(

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 
-from services.order.domain.shares import shares
 from services.order.domain.state import (
     Line,
     Order,
@@ -16,6 +15,7 @@ from services.order.domain.state import (
 )
 from shared.events import LineQuantity
 from shared.events import order as e
+from shared.events.shares import shares
 
 
 def evolve(state: Order, event: e.OrderEvent) -> Order:

@@ -3,7 +3,6 @@
 import re
 from typing import NamedTuple
 
-from services.order.domain.shares import order_total
 from services.order.domain.state import Order, fingerprint
 from shared.events import Context, Items, Money, OrderLine, Refused
 from shared.events.order import (
@@ -13,6 +12,7 @@ from shared.events.order import (
     OrderRejected,
     PlaceOrder,
 )
+from shared.events.shares import order_total
 
 LINES_MAX = 2_000
 QUANTITY_MAX = 1_000_000
@@ -73,6 +73,7 @@ def place(state: Order, command: PlaceOrder, context: Context) -> Items:
         payment_method=command.payment_method,
         backorder=command.backorder,
         placed_at=command.placed_at or context.now,
+        tenders=command.tenders,
     )
     if placed.lines or placed.total:
         return [placed]
@@ -104,6 +105,24 @@ def problems(command: PlaceOrder) -> list[Wrong]:
     if not found and not 0 <= order_total(command.lines, command.charges) <= AMOUNT_MAX:
         total = order_total(command.lines, command.charges)
         found.append(Wrong("lines", f"with charges they must come to {_AMOUNT}, got {total}"))
+    return found or _tender_problems(command)
+
+
+def _tender_problems(command: PlaceOrder) -> list[Wrong]:
+    tenders = command.tenders or ()
+    if len(tenders) > CHARGES_MAX:
+        return [Wrong("tenders", f"at most {CHARGES_MAX}, got {len(tenders)}")]
+    found = [
+        Wrong(f"tenders/{n}/amount", f"{_AMOUNT}, got {x.amount}")
+        for n, x in enumerate(tenders)
+        if not 0 <= x.amount <= AMOUNT_MAX
+    ]
+    found += [
+        Wrong(f"tenders/{n}/method", _ID) for n, x in enumerate(tenders) if not _is_id(x.method)
+    ]
+    paid, total = sum(x.amount for x in tenders), order_total(command.lines, command.charges)
+    if tenders and not found and paid != total:
+        found.append(Wrong("tenders", f"they come to {paid}, the order to {total}"))
     return found
 
 

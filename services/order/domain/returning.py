@@ -1,11 +1,11 @@
 """Inspected returns: what is owed for them, and what goes back on the shelf."""
 
-from services.order.domain.shares import units
 from services.order.domain.state import Order
 from shared.events import Context, Items, LineQuantity, Money, StockLine
 from shared.events.inventory import RestockItems
 from shared.events.order import ReturnAccepted
 from shared.events.returns import InspectedLine, ReturnInspected
+from shared.events.shares import units
 
 
 def inspected(state: Order, event: ReturnInspected, context: Context) -> Items:

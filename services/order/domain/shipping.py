@@ -1,6 +1,5 @@
 """What the warehouse and the carrier report, and what it costs."""
 
-from services.order.domain.shares import units
 from services.order.domain.state import Order
 from shared.events import Context, Items, LineQuantity, Money
 from shared.events.fulfillment import Delivered, ItemsPicked, PackagePacked, Shipped
@@ -12,6 +11,7 @@ from shared.events.order import (
     OrderPacked,
     OrderShipped,
 )
+from shared.events.shares import units
 
 
 class ShippedUnpaid(Exception):

@@ -25,7 +25,15 @@ from shared.service import Role, Service
 from shared.service.security import KeyEntry, hash_key, write_keys_file
 from shared.service.tasks import Handle
 
-SERVICES = ("order", "inventory", "fulfillment", "returns", "notifications", "views")
+SERVICES = (
+    "order",
+    "inventory",
+    "fulfillment",
+    "returns",
+    "notifications",
+    "integrations",
+    "views",
+)
 HOME = Path(__file__).parents[3] / "services"
 KEYS = {role: f"oms_{role.value}_0123456789abcdef" for role in Role}
 

@@ -22,6 +22,7 @@ SAMPLES = (
     "2026-01-01T00:00:00Z",
     "https://example.org/hook",
     "a@b.example",
+    "import.web",
     "1",
 )
 LONG = json.dumps("x" * 100_000)

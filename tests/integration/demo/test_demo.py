@@ -13,6 +13,7 @@ import pytest
 from ops.stack.ports import HOST
 from tests.integration.demo.command import Command, free_base, left_over, oms
 from tests.journey import Journey
+from tests.unit.importer.olist import APPROVED, BOUGHT, LEFT, Paid, Shop, Sold
 
 RETAIL = """\
 InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
@@ -47,7 +48,7 @@ def test_a_demo_ends_by_itself_with_every_order_where_it_should_be(journey: Jour
     assert left_over(data, base) == []
     reports = list((data / "inbox" / "marketplace" / "done").glob("*.report.json"))
     assert reports
-    assert all(json.loads(x.read_text())["rejected"] == [] for x in reports)
+    assert all(json.loads(x.read_text())["refused"] == [] for x in reports)
 
 
 @pytest.mark.slow
@@ -122,6 +123,58 @@ def test_importing_twice_adds_nothing(system: Path, imported: Path) -> None:
     assert "orders new" not in counts
     assert "returns new" not in counts
     assert "movements new" not in counts
+
+
+@pytest.mark.slow
+def test_olist_is_lived_through_and_what_cannot_be_placed_waits_for_a_person(
+    system: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "olist"
+    folder.mkdir()
+    shop = Shop(folder)
+    two = [Sold("10.00", "2.00"), Sold("5.00", seller="t")]
+    delivered = shop.order("a", two, [Paid("7.00", "voucher"), Paid("10.03")])
+    for name, status, times in (
+        ("b", "shipped", (BOUGHT, APPROVED, LEFT, "")),
+        ("c", "invoiced", (BOUGHT, APPROVED, "", "")),
+        ("d", "canceled", (BOUGHT, APPROVED, "", "")),
+    ):
+        shop.order(name, [Sold("10.00")], [Paid("10.00")], status=status, times=times)
+    refused = shop.order("e", [], [Paid("10.00")], status="unavailable")
+    shop.imported()  # writes the files
+
+    first = oms("import", str(folder), "--reconcile", "--json", "--data", str(system))
+
+    assert first.returncode == 0, first.stderr
+    answer = json.loads(first.stdout)
+    ends = ("completed", "in transit", "open", "cancelled", "refused inputs new")
+    assert {x: answer["counts"][x] for x in ends} == dict.fromkeys(ends, 1)
+    assert answer["unfinished"] == 0
+    assert answer["money"] == {"captured": 1703 + 1000, "ordered": 1703 + 3 * 1000}
+    assert answer["reconcile"]["clean"], first.stderr
+    shown = oms("order", "show", f"olist/{delivered}", "--json", "--data", str(system))
+    order = json.loads(shown.stdout)
+    assert len({x["location"] for x in order["shipments"]}) == 2
+    again = oms("import", str(folder), "--json", "--data", str(system))
+    assert again.returncode == 3, again.stderr
+
+    listed = oms("refused", "list", "--json", "--data", str(system))
+    assert listed.returncode == 1
+    [kept] = json.loads(listed.stdout)["items"]
+    assert (kept["reference"], kept["reason"]) == (refused, "no_items")
+    id = kept["refusal_id"]
+    document = json.loads(
+        json.loads(oms("refused", "show", id, "--json", "--data", str(system)).stdout)["payload"]
+    )
+    line = {"sku": order["lines"][0]["sku"], "quantity": 1, "unit_price": 1000}
+    mended = tmp_path / "mended.jsonl"
+    mended.write_text(json.dumps(document | {"lines": [line]}))
+    taken = oms("refused", "resubmit", id, "--payload", str(mended), "--data", str(system))
+    assert (taken.returncode, taken.stdout) == (0, "1 taken, 0 known from before.\n")
+    twice = oms("refused", "resubmit", id, "--payload", str(mended), "--data", str(system))
+    assert twice.returncode == 1
+    assert "taken already" in twice.stderr
+    assert oms("refused", "list", "--data", str(system)).returncode == 3
 
 
 @pytest.mark.slow

@@ -10,9 +10,9 @@ from ops.importer import Import
 from ops.importer.records import AnyRecord, Cancellation, HistoricOrder, Item, Return, StockMovement
 from ops.importer.registry import mapping_named
 from services.order.domain.placing import problems
-from services.order.domain.shares import order_total
 from shared.events import Charge
 from shared.events.inventory import AdjustStock, ReceiveStock
+from shared.events.shares import order_total
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
 ROWS = """\

@@ -152,7 +152,7 @@ def test_an_import_runs_once_and_its_books_are_shown_only_complete(tmp_path: Pat
     with pytest.raises(AccountingError, match="iterated once"):
         iter(run)
     with pytest.raises(KeyError, match="online-retail"):
-        mapping_named("olist")
+        mapping_named("no-such-source")
 
 
 class Forgetful(OnlineRetail):

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.order.domain.shares import order_total, shares, spread, units
 from shared.events import Charge, OrderLine
+from shared.events.shares import order_total, shares, spread, units
 
 AMOUNTS = st.integers(0, 10**9)
 

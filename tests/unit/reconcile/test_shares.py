@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.reconcile.totals import largest_remainder, part, shares
-from services.order.domain import shares as theirs
 from shared.events import Address, Charge, Customer, OrderLine
+from shared.events import shares as theirs
 from shared.events.order import OrderPlaced
 
 LINES = st.lists(st.tuples(st.integers(1, 50), st.integers(0, 10_000)), max_size=8)

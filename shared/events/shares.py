@@ -7,7 +7,7 @@ split.
 
 from collections.abc import Sequence
 
-from shared.events import Charge, OrderLine
+from shared.events.message import Charge, OrderLine
 
 
 def spread(amount: int, weights: Sequence[int]) -> list[int]:

@@ -1,0 +1,1 @@
+"""The anti-corruption layer: what partners say in their words, in ours; and ours in theirs."""

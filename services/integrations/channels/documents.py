@@ -1,0 +1,145 @@
+"""The order document: how a channel without a format of its own states an order, over REST and in files."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from msgspec import UNSET
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from shared.events import Address, Charge, Customer, OrderLine, Tender
+from shared.events.order import PlaceOrder
+from shared.service import (
+    CurrencyCode,
+    Identifier,
+    Input,
+    OptionalIdentifier,
+    OptionalText,
+    Quantity,
+    Sku,
+    Timestamp,
+)
+
+LINES_MAX, CHARGES_MAX = 2_000, 100
+AMOUNT_MAX = 2**53 - 1  # whole in every JSON reader
+YEAR_MIN, YEAR_MAX = 1970, 2200
+
+Amount = Annotated[int, Field(strict=True, ge=0, le=AMOUNT_MAX)]
+
+
+def _meant(at: datetime) -> datetime:
+    if not YEAR_MIN <= at.year <= YEAR_MAX:
+        raise PydanticCustomError("year", f"A time from {YEAR_MIN} to {YEAR_MAX}")
+    return at
+
+
+class LineIn(Input):
+    """One line; money in minor units of the order's currency."""
+
+    sku: Sku
+    quantity: Quantity
+    unit_price: Amount
+    description: OptionalText = ""
+
+
+class ChargeIn(Input):
+    """Shipping, tax, a fee, or a discount (which subtracts)."""
+
+    kind: Literal["shipping", "tax", "discount", "fee"]
+    amount: Amount
+    description: OptionalText = ""
+
+
+class CustomerIn(Input):
+    """Who orders; all optional."""
+
+    customer_id: OptionalIdentifier = ""
+    name: OptionalText = ""
+    email: Annotated[
+        str, Field(max_length=254, pattern=r"^([^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+)?$")
+    ] = ""
+    phone: Annotated[str, Field(max_length=40, pattern=r"^[0-9+() ./-]*$")] = ""
+
+
+class AddressIn(Input):
+    """Where to. ``country`` is ISO 3166-1 alpha-2."""
+
+    name: OptionalText = ""
+    line1: OptionalText = ""
+    line2: OptionalText = ""
+    city: OptionalText = ""
+    region: OptionalText = ""
+    postal_code: OptionalText = ""
+    country: Annotated[str, Field(pattern=r"^([A-Z]{2})?$")] = ""
+
+
+class TenderIn(Input):
+    """One of the payments by which the order was paid at its channel."""
+
+    method: Identifier
+    amount: Amount
+    instalments: Annotated[int, Field(strict=True, ge=1, le=1_000)] = 1
+    approved_at: Annotated[Timestamp, AfterValidator(_meant)] | None = None
+
+
+class OrderDocument(Input):
+    """One order; ``number`` is the channel's own. Lines are numbered from 1 as they stand. ``tenders``, where given, come
+    to the order's total."""
+
+    number: Identifier
+    currency: CurrencyCode
+    lines: Annotated[tuple[LineIn, ...], Field(min_length=1, max_length=LINES_MAX)]
+    charges: Annotated[tuple[ChargeIn, ...], Field(max_length=CHARGES_MAX)] = ()
+    customer: CustomerIn = CustomerIn()
+    ship_to: AddressIn = AddressIn()
+    tenders: Annotated[tuple[TenderIn, ...], Field(max_length=CHARGES_MAX)] = ()
+    payment: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9_.:-]*$")] = ""
+    backorder: Literal["refuse", "wait"] = "refuse"
+    placed_at: Annotated[Timestamp, AfterValidator(_meant)] | None = None
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        """Each amount may be in range, and their sum not."""
+        total = sum(x.quantity * x.unit_price for x in self.lines)
+        total += sum(-x.amount if x.kind == "discount" else x.amount for x in self.charges)
+        largest = max(x.quantity * x.unit_price for x in self.lines)
+        if not 0 <= total <= AMOUNT_MAX or largest > AMOUNT_MAX:
+            raise PydanticCustomError(
+                "total", f"Lines and charges must come to 0 to {AMOUNT_MAX} minor units"
+            )
+        paid = sum(x.amount for x in self.tenders)
+        if self.tenders and paid != total:
+            raise PydanticCustomError(
+                "tenders", f"The tenders come to {paid}, the order to {total}"
+            )
+        return self
+
+
+def command_of(document: OrderDocument, channel: str) -> PlaceOrder:
+    """The command that a document states."""
+    return PlaceOrder(
+        channel=channel,
+        external_id=document.number,
+        currency=document.currency,
+        lines=tuple(
+            OrderLine(
+                line_id=str(n),
+                sku=x.sku,
+                quantity=x.quantity,
+                unit_price=x.unit_price,
+                total=x.quantity * x.unit_price,
+                description=x.description,
+            )
+            for n, x in enumerate(document.lines, 1)
+        ),
+        charges=tuple(
+            Charge(kind=x.kind, amount=x.amount, description=x.description)
+            for x in document.charges
+        ),
+        customer=Customer(**document.customer.__dict__),
+        ship_to=Address(**document.ship_to.__dict__),
+        payment_method=document.payment,
+        backorder=document.backorder,
+        placed_at=document.placed_at,
+        tenders=tuple(Tender(**x.__dict__) for x in document.tenders) or UNSET,
+    )

@@ -1,0 +1,1 @@
+"""Pure deciders: what goes on to the order service, what is kept for a person."""

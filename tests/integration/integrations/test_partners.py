@@ -1,0 +1,223 @@
+"""Partners on real Kafka: one that is away misses nothing and delays nobody; a warehouse that answers by topic."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from ops import stack as local_stack
+from ops.system import Layout
+from ops.system.keys import ensure_keys
+from shared.events import Envelope, Message, StockLine, encode
+from shared.events import wms as w
+from shared.events.codec import codec
+from shared.events.inventory import ReceiveStock
+from shared.stream.port import Outgoing
+from tests.integration.order.world import TOPICS, World, header, holds, order
+from tests.portrange import free_base
+
+SERVICES = ("order", "inventory", "fulfillment", "integrations")
+EXTRA = {
+    "order": {"OMS_PAYMENTS": "inprocess"},
+    "fulfillment": {"OMS_AUTOMATIC_LOCATIONS": '["A"]'},
+    "integrations": {"OMS_WMS_LOCATIONS": '["DHL"]'},
+}
+ORDERS = 40
+
+
+@pytest.fixture(scope="module")
+def own_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    data = tmp_path_factory.mktemp("partners")
+    layout = Layout(
+        data, port_base=free_base(), services=SERVICES, payments=False, mail=False, extra=EXTRA
+    )
+    with local_stack.start(data, ports=local_stack.Ports.free()) as running:
+        world = World(running, layout, ensure_keys(data, SERVICES))
+        try:
+            yield world
+        finally:
+            world.close()
+
+
+@pytest.fixture
+async def world(own_world: World) -> World:
+    """Orders can be placed, of A from an automatic location and of D from the external warehouse."""
+    if not own_world.has_topics:
+        await local_stack.create_topics(own_world.stack.kafka, TOPICS)
+        own_world.has_topics = True
+        for name in ("order", "inventory", "fulfillment"):
+            await own_world.ready(name)
+        lines = tuple(
+            StockLine(sku=sku, location=at, quantity=1000) for sku, at in (("A", "A"), ("D", "DHL"))
+        )
+        await say(own_world, ReceiveStock(movement_id="m1", lines=lines))
+        await holds(lambda: own_world.count("select count(*) from items") == 2)
+    return own_world
+
+
+@pytest.fixture
+async def erp(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    """An accounting system, with a key of its own."""
+    headers = world.keys.bearer("integrations", "auditor")
+    async with httpx.AsyncClient(
+        base_url=world.url("integrations"), headers=headers, trust_env=False
+    ) as client:
+        yield client
+
+
+async def say(world: World, *messages: Message) -> None:
+    """Publish messages as an outsider does."""
+    for message in messages:
+        headers = Envelope(id=str(uuid4()), type=message.tag()).headers()
+        outgoing = Outgoing(message.key.encode(), encode(message), headers)
+        topic = message.route()
+        assert topic is not None
+        await world.publish(topic, outgoing)
+
+
+async def told(world: World, topic: str, of: str) -> list[Any]:
+    """What a topic tells of an order."""
+    records = [r for some in (await world.read(topic)).values() for r in some]
+    return [
+        codec.decode(header(r, "ce_type").decode(), r.value)
+        for r in records
+        if r.key == of.encode()
+    ]
+
+
+def completed(world: World, ids: list[str]) -> bool:
+    sql = "select count(distinct stream) from messages where type = 'oms.order.completed.v1' and key = any(%s)"
+    return world.count(sql, ids) == len(ids)
+
+
+@pytest.mark.slow
+async def test_a_partner_that_was_away_gets_everything_once_in_order(
+    world: World, erp: httpx.AsyncClient
+) -> None:
+    """Even the service that feeds partners is down while orders are placed, shipped and completed."""
+    assert not world.running("integrations")
+    async with world.client() as client:
+        ids = [(await client.place(order(f"p-{n}"))).json()["order_id"] for n in range(ORDERS)]
+    await holds(lambda: completed(world, ids), 60)
+
+    await world.ready("integrations")
+    documents = "select count(*) from erp_documents"
+    await holds(lambda: world.count(documents, service="integrations") == 2 * ORDERS, 60)
+
+    found: list[Any] = []
+    while True:
+        page = (await erp.get("/erp/cursors/sap/documents", params={"limit": 7})).json()["items"]
+        if not page:
+            break
+        found += page
+        moved = await erp.post(
+            "/erp/cursors/sap/acknowledge",
+            json={"position": page[-1]["position"]},
+            headers={"idempotency-key": str(uuid4())},
+        )
+        assert moved.status_code == 200, moved.text
+    assert [d["position"] for d in found] == list(range(1, 2 * ORDERS + 1))
+    for kind, prefix in (("sales_order", "SO"), ("invoice", "INV")):
+        some = [d for d in found if d["type"] == f"oms.erp.{kind}.v1"]
+        year = some[0]["number"].split("-")[1]
+        assert [d["number"] for d in some] == [
+            f"{prefix}-{year}-{n:06d}" for n in range(1, ORDERS + 1)
+        ]
+        assert {d["order_id"] for d in some} == set(ids)
+
+    topic = [r for some in (await world.read("oms.erp.documents")).values() for r in some]
+    assert sorted(codec.decode(header(r, "ce_type").decode(), r.value).position for r in topic) == [  # type: ignore[attr-defined]
+        d["position"] for d in found
+    ]
+
+
+@pytest.mark.slow
+async def test_a_warehouse_picks_packs_and_ships_by_topic(world: World) -> None:
+    await world.ready("integrations")
+    line = {"line_id": "1", "sku": "D", "quantity": 2, "unit_price": 500}
+    async with world.client() as client:
+        id = (await client.place(order("w-1", lines=[line]))).json()["order_id"]
+    requests = "select count(*) from messages where topic = 'oms.wms.requests' and key = %s"
+
+    async def asked(times: int) -> None:
+        await holds(lambda: world.count(requests, id, service="integrations") == times, 60)
+
+    await asked(1)
+    await holds(lambda: "confirmed" in world.types(id))
+    [submitted] = await told(world, "oms.wms.requests", id)
+    assert isinstance(submitted, w.FulfillmentSubmitted)
+    ids = {"fulfillment_id": submitted.fulfillment_id, "order_id": id}
+    lines = submitted.lines
+
+    poison = Outgoing(
+        b"poison", b"\xff not json", Envelope(id="x", type="oms.wms.picked.v1").headers()
+    )
+    await world.publish("oms.wms.answers", poison)
+    unknown = w.ReportPacked(
+        fulfillment_id="nobody.f1", order_id="nobody", package="1", lines=lines
+    )
+    await say(world, unknown)
+    picked = w.ReportPicked(**ids, pick_id="77", lines=lines)
+    packed = w.ReportPacked(**ids, package="SSCC1", lines=lines)
+    await say(world, w.ReportAccepted(**ids, reference="W1"), picked, picked, packed, packed)
+    await asked(2)
+    shipped = w.ReportShipped(
+        **ids, package="SSCC1", carrier="DHL", tracking_number="T1", lines=lines
+    )
+    await say(world, shipped, shipped, w.ReportDelivered(**ids, package="SSCC1"))
+    await holds(lambda: completed(world, [id]), 60)
+
+    steps = [
+        t for t in world.types(id) if t in ("packed", "payment_captured", "shipped", "delivered")
+    ]
+    assert steps == ["packed", "payment_captured", "shipped", "delivered"]
+    [_, cleared] = await told(world, "oms.wms.requests", id)
+    assert (type(cleared), cleared.package) == (w.PackageCleared, "SSCC1")
+    headers = world.keys.bearer("integrations", "ops")
+    async with httpx.AsyncClient(
+        base_url=world.url("integrations"), headers=headers, trust_env=False
+    ) as http:
+        shown = (await http.get(f"/wms/fulfillments/{submitted.fulfillment_id}")).json()
+        assert (shown["handshake"], shown["reference"]) == ("ACCEPTED", "W1")
+        assert shown["packages"]["SSCC1"]["arrived"]
+        [listed] = (await http.get("/wms/fulfillments", params={"handshake": "ACCEPTED"})).json()[
+            "items"
+        ]
+        assert listed["fulfillment_id"] == submitted.fulfillment_id
+        parked = (await http.get("/parked")).json()["items"]
+    assert {p["key"]: p["topic"] for p in parked} == {
+        "poison": "oms.wms.answers",
+        "nobody": "oms.wms.answers",
+    }
+
+
+@pytest.mark.slow
+async def test_a_rejection_and_a_cancellation_go_through_the_order(world: World) -> None:
+    await world.ready("integrations")
+    line = {"line_id": "1", "sku": "D", "quantity": 1, "unit_price": 500}
+    async with world.client() as client:
+        ids = [
+            (await client.place(order(f"w-{n}", lines=[line]))).json()["order_id"] for n in (2, 3)
+        ]
+        requests = "select count(*) from messages where topic = 'oms.wms.requests' and key = %s"
+        for id in ids:
+            await holds(lambda id=id: world.count(requests, id, service="integrations") == 1, 60)  # type: ignore[misc]
+        rejected = {"fulfillment_id": f"{ids[0]}.f1", "order_id": ids[0]}
+        await say(world, w.ReportRejected(**rejected, reason="no space"))
+        await holds(lambda: "cancelled" in world.types(ids[0]), 60)
+        headers = client.headers("agent")
+        body = {"reason": "changed my mind"}
+        answer = await client.http.post(f"/orders/{ids[1]}/cancel", json=body, headers=headers)
+        assert answer.status_code == 202, answer.text
+    await holds(lambda: "cancelled" in world.types(ids[1]), 60)
+    await holds(lambda: world.count(requests, ids[1], service="integrations") == 2, 60)
+    [_, asked] = await told(world, "oms.wms.requests", ids[1])
+    assert isinstance(asked, w.WmsCancellationRequested)
+    stopped = {"fulfillment_id": asked.fulfillment_id, "order_id": ids[1]}
+    await say(world, w.ReportCancellationAccepted(**stopped))
+    settled = "select count(*) from wms_orders where cancellation = 'ACCEPTED'"
+    await holds(lambda: world.count(settled, service="integrations") == 1, 60)

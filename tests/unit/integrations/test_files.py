@@ -1,0 +1,102 @@
+"""Files of orders: what partners write is what is read, and what cannot be used is named with its line."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ops.demo.orderfiles import as_csv, as_jsonl
+from ops.demo.plan import MARKETPLACE, make_plan
+from services.integrations.channels.documents import command_of
+from services.integrations.channels.files import read
+from shared.events.order import PlaceOrder
+
+
+def planned(seed: int, orders: int = 25) -> list[PlaceOrder]:
+    return [
+        o.command for o in make_plan(orders, seed, "R").orders if o.command.channel == MARKETPLACE
+    ]
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_both_formats_say_the_same(seed: int) -> None:
+    orders = planned(seed)
+    for text, kind in ((as_jsonl(orders), "jsonl"), (as_csv(orders), "csv")):
+        commands = [command_of(x.document, MARKETPLACE) for x in read(text, kind) if x.document]
+        assert [c.order_id for c in commands] == [o.order_id for o in orders]
+        assert [c.lines for c in commands] == [o.lines for o in orders]
+        assert [(c.currency, c.backorder, c.payment_method) for c in commands] == [
+            (o.currency, o.backorder, o.payment_method) for o in orders
+        ]
+        assert [{(x.kind, x.amount) for x in c.charges} for c in commands] == [
+            {(x.kind, x.amount) for x in o.charges} for o in orders
+        ]
+        assert [(c.customer.email, c.ship_to) for c in commands] == [
+            (o.customer.email, o.ship_to) for o in orders
+        ]
+
+
+ORDER = (
+    '{"number": "1", "currency": "%s", "lines": [{"sku": "A", "quantity": %s, "unit_price": %s}]%s}'
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("{", "Not well-formed JSON"),
+        ("[]", "valid dictionary"),
+        ('{"number": "1"}', "/currency"),
+        ('{"number": "1", "currency": "GBP", "lines": []}', "/lines"),
+        (ORDER % ("gbp", 1, 1, ""), "/currency"),
+        (ORDER % ("GBP", 0, 1, ""), "/lines/0/quantity"),
+        (ORDER % ("GBP", 1, -1, ""), "/lines/0/unit_price"),
+        (ORDER % ("GBP", 1, "NaN", ""), "NaN"),
+        (ORDER % ("GBP", 1_000_000, 2**53 - 1, ""), "must come to"),
+        (ORDER % ("GBP", 1, 1, ', "surprise": 1'), "/surprise"),
+        (ORDER % ("GBP", 1, 1, ', "placed_at": "0001-01-01T00:00:00Z"'), "/placed_at"),
+        (ORDER % ("GBP", 1, 1, ', "customer": {"name": "\\u0000"}'), "/customer/name"),
+    ],
+)
+def test_a_line_that_cannot_be_used_is_named_and_the_others_count(line: str, named: str) -> None:
+    good = as_jsonl(planned(1)[:1])
+    first, bad, last = read(f"{good}{line}\n\n{good}", "jsonl")
+    assert [first.line, bad.line, last.line] == [1, 2, 4]
+    assert bad.document is None
+    assert named in bad.wrong
+    assert bad.payload == line
+    assert first.document == last.document
+    assert first.document is not None
+
+
+def test_csv_without_its_columns_is_refused_as_a_whole() -> None:
+    [found] = read("number,currency,sku,quantity\n1,GBP,A,1\n", "csv")
+    assert found.document is None
+    assert found.wrong.startswith("no column unit_price")
+
+
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [
+        ("1,GBP,A,two,5", "quantity"),
+        ("1,GBP,A,2,5.00", "unit_price"),
+        ("1,GBP,A,2", "number of cells"),
+        ("1,GBP,A,2,5,", "number of cells"),
+        ("1,GBP,A,²,5", "quantity"),
+    ],
+)
+def test_a_csv_row_that_cannot_be_used_is_kept_as_a_file_of_its_own(row: str, named: str) -> None:
+    header = "number,currency,sku,quantity,unit_price"
+    bad, good = read(f"{header}\n{row}\n2,GBP,A,2,5\n", "csv")
+    assert (bad.line, bad.document) == (2, None)
+    assert named in bad.wrong
+    assert good.document is not None
+    [again] = read(bad.payload, "csv")
+    assert again.wrong == bad.wrong
+
+
+def test_a_broken_quote_is_named() -> None:
+    [found] = read('number,currency,sku,quantity,unit_price\n1,GBP,"A,2,5\n', "csv")
+    assert found.wrong.startswith("not CSV")
