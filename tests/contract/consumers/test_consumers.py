@@ -24,6 +24,9 @@ from tests.journey.overhear import Overheard
 
 BY_TAG = {t.tag(): t for t in PUBLISHED if t.route() is not None}
 EXPECTED: Expectations = expectations()
+#: Sent only where a location has an external warehouse (tests/integration/integrations), or when enough time has passed
+#: for a window to close, a channel to fall silent or stock to run low (tests/unit/insights).
+ELSEWHERE = {t for t in BY_TAG if t.startswith(("oms.wms.", "oms.insights."))}
 PAIRS = [(consumer, t.tag()) for consumer, types in handled().items() for t in types]
 
 
@@ -62,9 +65,9 @@ def test_a_claim_that_nobody_keeps_is_named(monkeypatch, claims, complaint) -> N
 def test_expectations_cover_all_that_was_read(journey: Journey, trouble: Overheard) -> None:
     missing = []
     for heard in (journey.heard, trouble):
-        assert set(heard.reads) == set(EXPECTED), "a service did not tell what it read"
-        for consumer, read in heard.reads.items():
-            for tag, fields in read.items():
+        assert heard.reads.keys() >= EXPECTED.keys(), "a service did not tell what it read"
+        for consumer in EXPECTED:
+            for tag, fields in heard.reads[consumer].items():
                 new = set(fields) - set(EXPECTED[consumer].get(tag, []))
                 missing += [f"services/{consumer}/expects.json, {tag}: {x}" for x in sorted(new)]
     assert missing == [], "handlers read fields that their service does not claim: add them"
@@ -115,12 +118,15 @@ def test_what_is_sent_fits_the_committed_schema_and_comes_from_its_sender(sent) 
             if envelope.sequence is None:
                 assert not envelope.source.startswith("/oms/"), "only services number their records"
             else:
-                assert service == sender(message), f"{service} sends {tag}: tell the catalogue"
+                forwarded = service == "integrations" and sender(message) == "outside"
+                assert forwarded or service == sender(message), (
+                    f"{service} sends {tag}: tell the catalogue"
+                )
 
 
 def test_every_type_that_services_send_was_sent(sent) -> None:
-    missing = [t.tag() for t in BY_TAG.values() if t.tag() not in sent and sender(t) != "outside"]
-    assert missing == []
+    missing = {t.tag() for t in BY_TAG.values() if t.tag() not in sent and sender(t) != "outside"}
+    assert missing - ELSEWHERE == set()
 
 
 def test_a_field_that_is_not_sent_is_noticed() -> None:

@@ -73,6 +73,6 @@ async def test_the_document_itself_is_open(service: Composed) -> None:
     assert answer.json()["openapi"].startswith("3.1")
     page = await service.http.get("/docs")
     assert page.status_code == 200
-    assert "http://" not in page.text and "https://" not in page.text  # nothing is loaded from elsewhere
+    assert "://" not in page.text  # nothing is loaded from elsewhere
     assert (await service.http.get("/docs/swagger-ui.css")).status_code == 200
     assert (await service.http.get("/docs/anything-else")).status_code == 422
