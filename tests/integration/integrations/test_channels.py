@@ -21,8 +21,9 @@ from shared.service import Handle, Role
 from tests.integration.serving import Served, serving
 from tests.ledgerkit import until
 
-HEADER = "number,currency,sku,quantity,unit_price\n"
-GOOD, BAD, MENDED = "{n},GBP,A,2,250\n", "{n},GBP,A,two,250\n", "{n},GBP,A,3,250\n"
+HEADER = "number,currency,sku,quantity,unit_price,payment\n"
+GOOD, BAD = "{n},GBP,A,2,250,tok_ok\n", "{n},GBP,A,two,250,tok_ok\n"
+MENDED = "{n},GBP,A,3,250,tok_ok\n"
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ async def service(stack: Stack) -> AsyncIterator[Served]:
 
 def order(number: str, quantity: int = 2) -> dict[str, Any]:
     line = {"sku": "A", "quantity": quantity, "unit_price": 250}
-    return {"number": number, "currency": "GBP", "lines": [line]}
+    return {"number": number, "currency": "GBP", "lines": [line], "payment": "tok_ok"}
 
 
 async def sent(service: Served) -> list[tuple[str, str]]:
