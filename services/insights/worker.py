@@ -19,6 +19,7 @@ import structlog
 from faust.contrib.asgi import faust_app_running
 from faust.serializers import codecs
 
+from services.insights.broker import Broker
 from services.insights.domain.batch import Batch
 from services.insights.domain.cells import READ, Key, Progress
 from services.insights.figures import TOPICS
@@ -69,7 +70,7 @@ codecs.register("insights-key", _KeyCodec())
 class Worker:
     """See the module. ``state`` may be read at any time."""
 
-    def __init__(self, kafka: str, version: int, partitions: int) -> None:
+    def __init__(self, kafka: Broker, version: int, partitions: int) -> None:
         self.version = version
         self.state = State(partitions)
         self.records = 0
@@ -81,7 +82,7 @@ class Worker:
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._app = faust.App(
             app_id(version),
-            broker=[f"kafka://{address}" for address in kafka.split(",")],
+            **kafka.faust_options(),
             store="memory://",
             autodiscover=False,
             topic_allow_declare=False,
