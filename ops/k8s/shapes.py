@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ops.k8s.names import REPLICAS
 from ops.reconcile.tables import table_of
 from ops.system import SERVICES
+from ops.system.layout import WITHOUT_DATABASE
+from services.insights import announcer as insights
+from services.insights import figures
+from services.integrations import handlers as integrations
 from services.views import handlers as views
-from shared.events import topics
+from shared.events import Command, fulfillment, order, returns, topics
 from shared.events.catalogue import sequenced_by
 
 
@@ -14,8 +19,10 @@ class Shape(NamedTuple):
     """``cpu`` and ``memory`` are requested, ``memory_max`` is the limit.
 
     ``secrets``: the settings (without OMS_) that come from the service's secret, by its key. ``internet``: TCP ports that
-    it calls outside of the cluster. ``reads``: the topics consumed, where no table of `ops.reconcile` says it.
-    ``group_per_version``: every version of its read models is a consumer group.
+    it calls outside of the cluster. ``reads``: the topics consumed, where no table of `ops.reconcile` says it;
+    ``reads_if_set``: further ones, for which a setting of an installation asks. ``writes``: topics written beside those
+    that it sequences. ``group_per_version``: every version of its read models is a consumer group. ``settings``: what
+    its ConfigMap starts with (without OMS_), for overlays to change.
 
     The figures: resident memory and processor time of the services of `oms up` on two cores while `oms demo` placed
     1,200 orders at 40 a second. All idle at 85 MiB and 20 m. The order service reached 103 MiB and 146 m (290 m in its
@@ -30,7 +37,21 @@ class Shape(NamedTuple):
     secrets: Mapping[str, str] = {}
     internet: tuple[int, ...] = ()
     reads: tuple[str, ...] = ()
+    reads_if_set: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
     group_per_version: bool = False
+    settings: Mapping[str, str] = {}
+
+
+_WITH_WAREHOUSES = tuple(
+    set(integrations.table(wms_locations=frozenset({"any"})).topics)
+    - set(integrations.table().topics)
+)
+
+
+def _routes(*commands: type[Command]) -> tuple[str, ...]:
+    """The topics of commands that are sent without a position, as those from outside are."""
+    return tuple(route for command in commands if (route := command.route()))
 
 
 SHAPES = {
@@ -53,11 +74,25 @@ SHAPES = {
         internet=(443, 587),  # webhooks, and the mail server with STARTTLS
     ),
     "views": Shape(memory="128Mi", reads=views.TABLE.topics, group_per_version=True),
+    "integrations": Shape(
+        secrets={"SHOPIFY_SECRETS": "shopify-secrets"},
+        reads_if_set=_WITH_WAREHOUSES,
+        writes=_routes(order.PlaceOrder, fulfillment.RecordPick, returns.RequestReturn),
+    ),
+    "insights": Shape(
+        reads=(
+            *figures.TOPICS,
+            insights.TOPIC,
+        ),  # its own: every process tells what any of them announced
+        writes=(insights.TOPIC,),
+        group_per_version=True,
+        settings={"CHANGELOG_REPLICAS": str(REPLICAS)},
+    ),
 }
 
 
 class Needs(NamedTuple):
-    """A service's shape, and what follows from it."""
+    """A service's shape, and what follows from it. ``consumes`` and ``produces``: the topics that it may read and write."""
 
     name: str
     shape: Shape
@@ -65,8 +100,16 @@ class Needs(NamedTuple):
     produces: tuple[str, ...]
 
     @property
+    def has_database(self) -> bool:
+        """One without keeps what it knows on topics that it makes itself, whose names begin like its `group`."""
+        return self.name not in WITHOUT_DATABASE
+
+    @property
     def peers(self) -> tuple[str, ...]:
-        """Whose feeds it heals gaps from: the producers of what it consumes."""
+        """Whose feeds it heals gaps from: the producers of what it consumes. None without a database: the healer
+        begins where the checkpoints are."""
+        if not self.has_database:
+            return ()
         return tuple(sorted({s for t in self.consumes if (s := sequenced_by(t)) is not None}))
 
     @property
@@ -98,8 +141,10 @@ def all_needs() -> tuple[Needs, ...]:
         Needs(
             name,
             shape,
-            consumes=tuple(sorted(shape.reads or table_of(name).topics)),
-            produces=tuple(t.name for t in written if sequenced_by(t.name) == name),
+            consumes=tuple(sorted({*(shape.reads or table_of(name).topics), *shape.reads_if_set})),
+            produces=tuple(
+                t.name for t in written if sequenced_by(t.name) == name or t.name in shape.writes
+            ),
         )
         for name, shape in SHAPES.items()
     )
