@@ -196,6 +196,9 @@ class Worker:
         if starts and not await consumer._commit(starts):  # noqa: SLF001
             log.info("rebalanced_again", partitions=sorted(owned))
             return
+        # Nor does its client go anywhere for a commit of 0: it stays behind what was committed before.
+        for tp in (tp for tp, offset in starts.items() if offset == 0):
+            await consumer.seek(tp, 0)
         self.ready.set()
         log.info("partitions_taken_over", partitions=sorted(owned), version=self.version)
 
