@@ -39,7 +39,7 @@ def order(number: str, quantity: int = 2) -> dict[str, Any]:
 
 async def sent(service: Served) -> list[tuple[str, str]]:
     """What waits for the channel topic: type and key, in order."""
-    sql = "select type, key from messages where topic = 'oms.channel.orders' order by id"
+    sql = "select type, key from messages where topic = 'oms.channel.orders' order by position"
     async with service.store.connection() as c:
         rows = await (await c.execute(sql)).fetchall()
     return [(str(type).split(".")[2], str(key)) for type, key in rows]
