@@ -84,10 +84,8 @@ SHAPES = {
     "insights": Shape(
         memory="192Mi",
         memory_max="512Mi",
-        reads=(
-            *figures.TOPICS,
-            insights.TOPIC,
-        ),  # its own: every process tells what any of them announced
+        # Its own topic as well: every process tells its listeners what any of them has announced.
+        reads=(*figures.TOPICS, insights.TOPIC),
         writes=(insights.TOPIC,),
         group_per_version=True,
         settings={"CHANGELOG_REPLICAS": str(REPLICAS)},

@@ -105,7 +105,7 @@ def problems(command: PlaceOrder) -> list[Wrong]:
     total = order_total(command.lines, command.charges)
     if not found and not 0 <= total <= AMOUNT_MAX:
         found.append(Wrong("lines", f"with charges they must come to {_AMOUNT}, got {total}"))
-    if total > 0 and not command.payment_method:
+    if total > 0 and not command.payment_method.strip():
         why = f"names what pays {total} minor units; only an order of 0 needs none"
         found.append(Wrong("payment_method", why))
     return found or _tender_problems(command, total)

@@ -69,6 +69,15 @@ async def test_the_gateway_takes_an_order_once(service: Served) -> None:
     assert (await service.get("/refused", Role.OPS)).json()["items"] == []
 
 
+async def test_an_order_that_nothing_pays_is_refused_at_the_door(service: Served) -> None:
+    unpaid = {k: v for k, v in order("1").items() if k != "payment"}
+    answer = await service.post("/channels/web/orders", Role.CHANNEL, unpaid)
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["field"] == "/payment"
+    assert await sent(service) == []
+
+
 async def test_an_unusable_order_may_come_again_under_its_number(service: Served) -> None:
     path = "/channels/web/orders"
     await service.post(path, Role.CHANNEL, order("1"))
