@@ -67,6 +67,11 @@ codecs.register("insights-value", _ValueCodec())
 codecs.register("insights-key", _KeyCodec())
 
 
+class _App(faust.App):
+    def _create_directories(self) -> None:
+        """None: the table is in memory, and where the process stands may be read-only."""
+
+
 class Worker:
     """See the module. ``state`` may be read at any time."""
 
@@ -80,7 +85,7 @@ class Worker:
         self._ahead_since: dict[tuple[str, int], float] = {}
         self._writing = asyncio.Lock()
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._app = faust.App(
+        self._app = _App(
             app_id(version),
             **kafka.faust_options(),
             store="memory://",

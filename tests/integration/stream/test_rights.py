@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -209,6 +210,7 @@ async def test_the_insights_count_announce_and_rebuild_with_their_rights_alone(
     await producer.stop()
     monkeypatch.setenv("OMS_KAFKA_USERNAME", "insights")
     monkeypatch.setenv("OMS_KAFKA_PASSWORD", PASSWORD)
+    monkeypatch.chdir(tmp_path)
     told = Login("insights", PASSWORD).options()
     listener = AIOKafkaConsumer(STATEMENTS, bootstrap_servers=kafka.guarded, **told)
     await listener.start()
@@ -227,6 +229,7 @@ async def test_the_insights_count_announce_and_rebuild_with_their_rights_alone(
     log = (tmp_path / "guarded.log").read_text()
     assert "listener_restarts" not in log
     assert "follower_restarts" not in log
+    assert sorted(os.listdir()) == ["guarded.json", "guarded.log"]
     assert await changelogs(kafka) == {changelog(2), changelog(3)}
 
 
