@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -229,8 +228,12 @@ async def test_the_insights_count_announce_and_rebuild_with_their_rights_alone(
     log = (tmp_path / "guarded.log").read_text()
     assert "listener_restarts" not in log
     assert "follower_restarts" not in log
-    assert sorted(os.listdir()) == ["guarded.json", "guarded.log"]
+    assert names_in(tmp_path) == {"guarded.json", "guarded.log"}
     assert await changelogs(kafka) == {changelog(2), changelog(3)}
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 async def commit_too_much(kafka: GuardedKafka) -> None:
