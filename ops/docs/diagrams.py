@@ -14,10 +14,12 @@ PACKAGES = ("services", "shared", "ops")
 def topics() -> str:
     """Who writes which topic, and who reads it."""
     lines = ["flowchart LR"]
-    for name, written in OUTSIDE.items():
+    drawn: set[str] = set()
+    for name, who in OUTSIDE.items():
         lines += [f"  {_id(name)}([{name}])"]
-        lines += [f"  {_id(name)} --> {_id(topic)}" for topic in written]
-    drawn: set[str] = {topic for written in OUTSIDE.values() for topic in written}
+        lines += [f"  {_id(name)} --> {_id(topic)}" for topic in who.writes]
+        lines += [f"  {_id(topic)} --> {_id(name)}" for topic in who.reads]
+        drawn |= {*who.writes, *who.reads}
     for needs in all_needs():
         lines.append(f"  {needs.name}[<b>{needs.name}</b>]")
         lines += [f"  {needs.name} --> {_id(topic)}" for topic in needs.produces]

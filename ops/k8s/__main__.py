@@ -27,10 +27,10 @@ def files() -> dict[Path, str]:
     everyone = all_needs()
     documents: dict[str, list[Manifest]] = {
         needs.name: [
-            workload.migration(needs),
+            *([workload.migration(needs)] if needs.has_database else []),
             *workload.workload(needs),
             scaling.scaled(needs),
-            *database.database(needs),
+            *(database.database(needs) if needs.has_database else []),
             kafka.user(needs),
             *network.policies(needs, everyone),
         ]
@@ -54,7 +54,12 @@ def _kustomization(everyone: tuple[Needs, ...], names: list[str]) -> Manifest:
         "kind": "Kustomization",
         "resources": [f"{name}.yaml" for name in names],
         "configMapGenerator": [
-            {"name": f"{needs.name}-settings", "literals": ["OMS_LOG_LEVEL=INFO"]}
+            {
+                "name": f"{needs.name}-settings",
+                "literals": [
+                    f"OMS_{k}={v}" for k, v in {"LOG_LEVEL": "INFO", **needs.shape.settings}.items()
+                ],
+            }
             for needs in everyone
         ],
     }

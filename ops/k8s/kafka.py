@@ -1,15 +1,30 @@
 """Topics from the catalogue, and for every service a Kafka user that may do exactly what its code does."""
 
-from ops.k8s.names import KAFKA, PARTITIONS, Manifest, manifest
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ops.k8s.names import KAFKA, PARTITIONS, REPLICAS, Manifest, manifest
 from ops.k8s.shapes import Needs
 from shared.events import topics
 
 _CLUSTER = {"strimzi.io/cluster": KAFKA}
 
-#: Who writes from outside, and where. `integrations` of a company sign in as one of these.
+
+class Outsider(NamedTuple):
+    """Somebody else's system: the topics that it writes and reads, in groups whose names begin with its own."""
+
+    writes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+
+
+#: Who comes from outside. Systems of a company's partners sign in as one of these.
 OUTSIDE = {
-    "sales-channels": ("oms.channel.orders",),
-    "warehouse": ("oms.fulfillment.commands", "oms.inventory.commands"),
+    "sales-channels": Outsider(writes=("oms.channel.orders",)),
+    "warehouse": Outsider(
+        writes=("oms.fulfillment.commands", "oms.inventory.commands", "oms.wms.answers"),
+        reads=("oms.wms.requests",),
+    ),
+    "accounting": Outsider(reads=("oms.erp.documents",)),
 }
 #: Reads how far behind the consumer groups are, for the autoscaler; it sees no record.
 LAG_READER = "kafka-lag"
@@ -25,9 +40,8 @@ def topic_manifests() -> list[Manifest]:
             _CLUSTER,
             spec={
                 "partitions": PARTITIONS,
-                "replicas": 3,
+                "replicas": REPLICAS,
                 "config": {
-                    # Acknowledged means: on two brokers.
                     "min.insync.replicas": 2,
                     # A new read model starts at the beginning. With less, it is healed from the producers' feeds.
                     "retention.ms": -1,
@@ -45,21 +59,34 @@ def user(needs: Needs) -> Manifest:
         "group", needs.group, "prefix" if needs.shape.group_per_version else "literal"
     )
     rules = [
-        *(_rule(_resource("topic", t), "Describe", "Read") for t in needs.consumes),
-        *(_rule(_resource("topic", t), "Describe", "Write") for t in needs.produces),
+        *_read(needs.consumes),
+        *_write(needs.produces),
         _rule(group, "Describe", "Read"),
     ]
+    if not needs.has_database:
+        own = _resource("topic", needs.group, "prefix")
+        rules.append(_rule(own, "Create", "Delete", "Describe", "Read", "Write"))
     return _user(needs.name, rules)
 
 
 def other_users() -> list[Manifest]:
     """The users that are no service."""
-    outside = [
-        _user(name, [_rule(_resource("topic", t), "Describe", "Write") for t in written])
-        for name, written in OUTSIDE.items()
-    ]
+    outside = [_user(name, _outsider(name, who)) for name, who in OUTSIDE.items()]
     seen = [_resource("topic", "oms.", "prefix"), _resource("group", "oms-", "prefix")]
     return [*outside, _user(LAG_READER, [_rule(r, "Describe") for r in seen])]
+
+
+def _outsider(name: str, who: Outsider) -> list[Manifest]:
+    group = [_rule(_resource("group", name, "prefix"), "Describe", "Read")] if who.reads else []
+    return [*_read(who.reads), *_write(who.writes), *group]
+
+
+def _read(topics: Iterable[str]) -> list[Manifest]:
+    return [_rule(_resource("topic", t), "Describe", "Read") for t in topics]
+
+
+def _write(topics: Iterable[str]) -> list[Manifest]:
+    return [_rule(_resource("topic", t), "Describe", "Write") for t in topics]
 
 
 def _user(name: str, acls: list[Manifest]) -> Manifest:

@@ -11,6 +11,8 @@ PORT = 8080
 #: Of every topic. It bounds how many processes of a service can share the work, and a key's partition depends on it:
 #: choose before the first order.
 PARTITIONS = 12
+#: Of every topic: acknowledged means on two of them.
+REPLICAS = 3
 KAFKA = "oms"
 KAFKA_PORT = 9093
 POSTGRES_PORT = 5432

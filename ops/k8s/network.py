@@ -22,7 +22,8 @@ _PRIVATE = ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "1
 
 def policies(needs: Needs, everyone: tuple[Needs, ...]) -> list[Manifest]:
     """The policies around one service."""
-    return [_service(needs, everyone), _migration(needs), _database(needs)]
+    of_database = [_migration(needs), _database(needs)] if needs.has_database else []
+    return [_service(needs, everyone), *of_database]
 
 
 def _service(needs: Needs, everyone: tuple[Needs, ...]) -> Manifest:
@@ -30,8 +31,9 @@ def _service(needs: Needs, everyone: tuple[Needs, ...]) -> Manifest:
     egress = [
         dns(),
         _to([{"podSelector": {"matchLabels": {"strimzi.io/cluster": KAFKA}}}], KAFKA_PORT),
-        _to([_postgres(needs)], POSTGRES_PORT),
     ]
+    if needs.has_database:
+        egress.append(_to([_postgres(needs)], POSTGRES_PORT))
     if needs.peers:
         egress.append(_to([_pods(peer, SERVICE) for peer in needs.peers], PORT))
     if needs.shape.internet:

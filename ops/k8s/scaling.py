@@ -37,7 +37,8 @@ def scaled(needs: Needs) -> Manifest:
             },
             "triggers": [_cpu()]
             if needs.shape.group_per_version
-            else [_lag(needs, topic) for topic in needs.consumes],
+            # A topic that nobody asked for is never read: its whole length would count as lag.
+            else [_lag(needs, t) for t in needs.consumes if t not in needs.shape.reads_if_set],
         },
     )
 

@@ -5,15 +5,19 @@ empty file for what others give out (the payment provider, the mail server).
 """
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from ops.k8s.shapes import Needs
 from ops.stack.process import write_atomically
 from ops.system.keys import ensure_keys
 
-#: Made here, by the name of the key in the secret; every other one comes from somebody else.
-_OURS = {"webhook-key": lambda: secrets.token_urlsafe(48)}
+#: What a new file holds, by the name of the key in the secret: ours is made here, a list of others' is empty. Every other
+#: one comes from somebody else, and its file waits for it without a word in it.
+_FIRST: Mapping[str, Callable[[], str]] = {
+    "webhook-key": lambda: secrets.token_urlsafe(48),
+    "shopify-secrets": lambda: "[]",
+}
 
 
 def write(folder: Path, everyone: Iterable[Needs]) -> list[Path]:
@@ -28,10 +32,11 @@ def write(folder: Path, everyone: Iterable[Needs]) -> list[Path]:
         target = folder / one.secret
         target.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomically(target / "keys.json", keys.file(one.name).read_text())
-        write_atomically(target / "peer-key", keys.service)
+        if one.peers:
+            write_atomically(target / "peer-key", keys.service)
         for name in one.shape.secrets.values():
             path = target / name
             if not path.exists():
-                write_atomically(path, _OURS[name]() if name in _OURS else "")
+                write_atomically(path, _FIRST[name]() if name in _FIRST else "")
         written.append(target)
     return written

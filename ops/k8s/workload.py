@@ -102,17 +102,15 @@ def _deployment(needs: Needs) -> Manifest:
             "requests": {"cpu": needs.shape.cpu, "memory": needs.shape.memory},
             "limits": {"memory": needs.shape.memory_max},
         },
-        "volumeMounts": [
-            _mount("keys", _KEYS),
-            _mount("kafka-ca", _KAFKA_CA),
-            _mount("database-ca", _DATABASE_CA),
-        ],
+        "volumeMounts": [_mount("keys", _KEYS), _mount("kafka-ca", _KAFKA_CA)],
     }
     volumes = [
         _secret_volume("keys", needs.secret, "keys.json"),
         _secret_volume("kafka-ca", f"{KAFKA}-cluster-ca-cert", "ca.crt"),
-        _secret_volume("database-ca", f"{needs.database}-ca", "ca.crt"),
     ]
+    if needs.has_database:
+        container["volumeMounts"].append(_mount("database-ca", _DATABASE_CA))
+        volumes.append(_secret_volume("database-ca", f"{needs.database}-ca", "ca.crt"))
     pod = _pod(needs, container, volumes)
     pod["terminationGracePeriodSeconds"] = _LEAVE_SECONDS + _DRAIN_SECONDS + 5
     pod["topologySpreadConstraints"] = [
@@ -173,7 +171,6 @@ def _container(needs: Needs, command: list[str]) -> Manifest:
 
 def _env(needs: Needs) -> list[Manifest]:
     """The settings that follow from where things are; those of an installation come from the ConfigMap."""
-    peers = {peer: f"http://{peer}:{PORT}" for peer in needs.peers}
     plain = {
         "HOST": "0.0.0.0",  # noqa: S104 - the pod's own address; the network policy says who reaches it
         "PORT": str(PORT),
@@ -182,11 +179,14 @@ def _env(needs: Needs) -> list[Manifest]:
         "KAFKA_CA": f"{_KAFKA_CA}/ca.crt",
         "KEYS_FILE": f"{_KEYS}/keys.json",
         "PARTITIONS": str(PARTITIONS),
-        "PEERS": json.dumps(peers, separators=(",", ":")),
     }
-    secret = {"PEER_KEY": "peer-key", **needs.shape.secrets}
+    secret = dict(needs.shape.secrets)
+    if needs.peers:
+        peers = {peer: f"http://{peer}:{PORT}" for peer in needs.peers}
+        plain["PEERS"] = json.dumps(peers, separators=(",", ":"))
+        secret = {"PEER_KEY": "peer-key", **secret}
     return [
-        *_database_env(needs),
+        *(_database_env(needs) if needs.has_database else ()),
         *({"name": f"OMS_{k}", "value": v} for k, v in plain.items()),
         _from_secret("OMS_KAFKA_PASSWORD", needs.name, "password"),
         *(_from_secret(f"OMS_{k}", needs.secret, v) for k, v in secret.items()),

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from prometheus_client import Gauge
+from pydantic import Field
 
 from services.insights import live
 from services.insights.announcer import Announcer
 from services.insights.api import routes
+from services.insights.broker import Broker
 from services.insights.insights import Insights
 from services.insights.listener import Listener
 from services.insights.pages import COOKIE, HTMX, STATIC, add_pages
@@ -23,10 +25,16 @@ STOP_SECONDS = 7.0
 
 
 class InsightsSettings(Settings):
-    """The insights' settings: nothing beyond what every service has."""
+    """The insights' settings."""
 
     service: str = "insights"
     port: int = 8107
+    changelog_replicas: int = Field(
+        1,
+        ge=1,
+        le=32_767,
+        description="Copies of its changelog topics; as many as other topics have",
+    )
 
 
 @asynccontextmanager
@@ -39,8 +47,9 @@ async def service(settings: InsightsSettings) -> AsyncIterator[Service]:
     # It says so whenever more than a hundred cells wait for their batch, which is as it should be.
     logging.getLogger("faust.transport.producer").setLevel(logging.ERROR)
     keyring = Keyring.from_file(settings.keys_file)
-    insights = Insights(settings.kafka)
-    announcer, listener, renderer = Announcer(insights), Listener(settings.kafka), Renderer()
+    broker = Broker(settings.kafka, settings.kafka_login, settings.changelog_replicas)
+    insights = Insights(broker)
+    announcer, listener, renderer = Announcer(insights), Listener(broker), Renderer()
     app = application(keyring, insights, listener, renderer, access_log=settings.access_log)
     announced = Gauge(
         "oms_insights_announced", "Statements published since start", registry=app.metrics.registry

@@ -117,7 +117,7 @@ class Announcer:
 
     async def _publish(self, worker: Worker, events: Iterable[Event]) -> None:
         if self._producer is None:
-            producer = KafkaProducer(self._insights.kafka)
+            producer = KafkaProducer(self._insights.kafka.bootstrap, self._insights.kafka.login)
             await producer.start()
             self._producer = producer
         by_partition: dict[int, list[Outgoing]] = {}

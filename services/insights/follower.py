@@ -9,6 +9,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from services.insights.broker import Broker
 from services.insights.state import State
 from services.insights.topics import changelog
 from services.insights.values import decode_value
@@ -22,7 +23,7 @@ RETRY_SECONDS = 1.0
 class Follower:
     """Keeps ``state.foreign`` as the changelog has it."""
 
-    def __init__(self, kafka: str, version: int, state: State) -> None:
+    def __init__(self, kafka: Broker, version: int, state: State) -> None:
         self._kafka = kafka
         self._topic = changelog(version)
         self._state = state
@@ -30,19 +31,21 @@ class Follower:
     async def run(self) -> None:
         """Follow until cancelled."""
         while True:
-            consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._kafka,
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-            )
             try:
-                await consumer.start()
-                await self._follow(consumer)
+                await self._connected()
             except (KafkaError, OSError, IllegalStateError) as error:
                 log.info("follower_restarts", error=repr(error))
                 await asyncio.sleep(RETRY_SECONDS)
-            finally:
-                await consumer.stop()
+
+    async def _connected(self) -> None:
+        consumer = AIOKafkaConsumer(
+            **self._kafka.options(), enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        try:
+            await consumer.start()
+            await self._follow(consumer)
+        finally:
+            await consumer.stop()
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         followed: frozenset[int] = frozenset()

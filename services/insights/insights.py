@@ -9,6 +9,7 @@ from time import monotonic
 import structlog
 from aiokafka.errors import KafkaError
 
+from services.insights.broker import Broker
 from services.insights.figures import Figures
 from services.insights.follower import Follower
 from services.insights.topics import NotReady, Versions
@@ -26,7 +27,7 @@ LAG_SECONDS = 1.0
 class Insights:
     """What routes ask. ``worker`` is None until the first is started."""
 
-    def __init__(self, kafka: str, *, clock: Callable[[], datetime] = clocks.now) -> None:
+    def __init__(self, kafka: Broker, *, clock: Callable[[], datetime] = clocks.now) -> None:
         self.kafka = kafka
         self.clock = clock
         self.versions = Versions(kafka)

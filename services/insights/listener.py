@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from services.insights.announcer import TOPIC
+from services.insights.broker import Broker
 from shared.service.tasks import Handle
 
 log = structlog.get_logger()
@@ -30,7 +31,7 @@ class Statement(NamedTuple):
 class Listener:
     """One consumer for all who listen; outside of any group, from now on."""
 
-    def __init__(self, kafka: str) -> None:
+    def __init__(self, kafka: Broker) -> None:
         self._kafka = kafka
         self._queues: set[asyncio.Queue[Statement]] = set()
 
@@ -38,17 +39,19 @@ class Listener:
         """Listen until told to stop; the broker's absence only delays."""
         handle.ready()
         while not handle.stopping.is_set():
-            consumer = AIOKafkaConsumer(
-                TOPIC, bootstrap_servers=self._kafka, auto_offset_reset="latest"
-            )
             try:
-                await consumer.start()
-                await self._listen(consumer, handle)
+                await self._connected(handle)
             except (KafkaError, OSError) as error:
                 log.info("listener_restarts", error=repr(error))
                 await handle.sleep(1.0)
-            finally:
-                await consumer.stop()
+
+    async def _connected(self, handle: Handle) -> None:
+        consumer = AIOKafkaConsumer(TOPIC, **self._kafka.options(), auto_offset_reset="latest")
+        try:
+            await consumer.start()
+            await self._listen(consumer, handle)
+        finally:
+            await consumer.stop()
 
     async def _listen(self, consumer: AIOKafkaConsumer, handle: Handle) -> None:
         while not handle.stopping.is_set():

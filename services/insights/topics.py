@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import for_code
 
+from services.insights.broker import Broker
 from services.insights.figures import TOPICS
 
 TABLE = "cells"
@@ -35,7 +36,7 @@ def changelog(version: int) -> str:
 class Versions:
     """Finds and makes versions."""
 
-    def __init__(self, kafka: str) -> None:
+    def __init__(self, kafka: Broker) -> None:
         self._kafka = kafka
 
     async def newest(self) -> int:
@@ -63,7 +64,9 @@ class Versions:
         """Make a version, and delete those before the last. Making one that exists changes nothing."""
         partitions = await self.partitions()
         async with _Admin(self._kafka) as admin:
-            topic = NewTopic(changelog(version), partitions, 1, topic_configs=_CONFIG)
+            topic = NewTopic(
+                changelog(version), partitions, self._kafka.replicas, topic_configs=_CONFIG
+            )
             answer = await admin.create_topics([topic])
             _check(answer.topic_errors)
             old = [changelog(v) for v in await _versions(admin) if v < version - 1]
@@ -87,8 +90,8 @@ def _check(errors: list[tuple[Any, ...]]) -> None:
 class _Admin:
     """A connected admin client, closed afterwards."""
 
-    def __init__(self, kafka: str) -> None:
-        self._client = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    def __init__(self, kafka: Broker) -> None:
+        self._client = AIOKafkaAdminClient(**kafka.options())
 
     async def __aenter__(self) -> AIOKafkaAdminClient:
         await self._client.start()

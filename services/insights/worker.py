@@ -19,6 +19,7 @@ import structlog
 from faust.contrib.asgi import faust_app_running
 from faust.serializers import codecs
 
+from services.insights.broker import Broker
 from services.insights.domain.batch import Batch
 from services.insights.domain.cells import READ, Key, Progress
 from services.insights.figures import TOPICS
@@ -66,10 +67,15 @@ codecs.register("insights-value", _ValueCodec())
 codecs.register("insights-key", _KeyCodec())
 
 
+class _App(faust.App):
+    def _create_directories(self) -> None:
+        """None: the table is in memory, and where the process stands may be read-only."""
+
+
 class Worker:
     """See the module. ``state`` may be read at any time."""
 
-    def __init__(self, kafka: str, version: int, partitions: int) -> None:
+    def __init__(self, kafka: Broker, version: int, partitions: int) -> None:
         self.version = version
         self.state = State(partitions)
         self.records = 0
@@ -79,9 +85,9 @@ class Worker:
         self._ahead_since: dict[tuple[str, int], float] = {}
         self._writing = asyncio.Lock()
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._app = faust.App(
+        self._app = _App(
             app_id(version),
-            broker=[f"kafka://{address}" for address in kafka.split(",")],
+            **kafka.faust_options(),
             store="memory://",
             autodiscover=False,
             topic_allow_declare=False,
@@ -195,6 +201,9 @@ class Worker:
         if starts and not await consumer._commit(starts):  # noqa: SLF001
             log.info("rebalanced_again", partitions=sorted(owned))
             return
+        # Nor does its client go anywhere for a commit of 0: it stays behind what was committed before.
+        for tp in (tp for tp, offset in starts.items() if offset == 0):
+            await consumer.seek(tp, 0)
         self.ready.set()
         log.info("partitions_taken_over", partitions=sorted(owned), version=self.version)
 

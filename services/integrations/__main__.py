@@ -33,7 +33,7 @@ class IntegrationsSettings(Settings):
         default_factory=dict, description='JSON: {"example.myshopify.com": "channel"}'
     )
     shopify_payment_method: str = Field(
-        "tok_ok", description="What authorises orders that were paid in the shop"
+        "tok_ok", min_length=1, description="What authorises orders that were paid in the shop"
     )
     erp_feed: bool = Field(True, description="Issue documents for accounting")
     erp_folder: Path | None = Field(

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from msgspec import UNSET
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.events import Address, Charge, Customer, OrderLine, Tender
@@ -93,15 +93,29 @@ class OrderDocument(Input):
     customer: CustomerIn = CustomerIn()
     ship_to: AddressIn = AddressIn()
     tenders: Annotated[tuple[TenderIn, ...], Field(max_length=CHARGES_MAX)] = ()
-    payment: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9_.:-]*$")] = ""
+    payment: Annotated[
+        str, Field(max_length=200, pattern=r"^[A-Za-z0-9_.:-]*$", validate_default=True)
+    ] = ""
     backorder: Literal["refuse", "wait"] = "refuse"
     placed_at: Annotated[Timestamp, AfterValidator(_meant)] | None = None
+
+    @field_validator("payment")
+    @classmethod
+    def _pays(cls, payment: str, others: ValidationInfo) -> str:
+        """What costs something must be paid by something; a total that cannot be is told of instead."""
+        if not payment and {"lines", "charges"} <= others.data.keys():
+            total = _total(others.data["lines"], others.data["charges"])
+            if 0 < total <= AMOUNT_MAX:
+                raise PydanticCustomError(
+                    "payment_missing",
+                    f"It names what pays {total} minor units; only an order of 0 needs none",
+                )
+        return payment
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
         """Each amount may be in range, and their sum not."""
-        total = sum(x.quantity * x.unit_price for x in self.lines)
-        total += sum(-x.amount if x.kind == "discount" else x.amount for x in self.charges)
+        total = _total(self.lines, self.charges)
         largest = max(x.quantity * x.unit_price for x in self.lines)
         if not 0 <= total <= AMOUNT_MAX or largest > AMOUNT_MAX:
             raise PydanticCustomError(
@@ -113,6 +127,11 @@ class OrderDocument(Input):
                 "tenders", f"The tenders come to {paid}, the order to {total}"
             )
         return self
+
+
+def _total(lines: tuple[LineIn, ...], charges: tuple[ChargeIn, ...]) -> int:
+    goods = sum(x.quantity * x.unit_price for x in lines)
+    return goods + sum(-x.amount if x.kind == "discount" else x.amount for x in charges)
 
 
 def command_of(document: OrderDocument, channel: str) -> PlaceOrder:

@@ -102,13 +102,16 @@ def problems(command: PlaceOrder) -> list[Wrong]:
             found.append(Wrong(f"charges/{n}/amount", f"{_AMOUNT}, got {charge.amount}"))
         if not _is_text(charge.description):
             found.append(Wrong(f"charges/{n}/description", _TEXT))
-    if not found and not 0 <= order_total(command.lines, command.charges) <= AMOUNT_MAX:
-        total = order_total(command.lines, command.charges)
+    total = order_total(command.lines, command.charges)
+    if not found and not 0 <= total <= AMOUNT_MAX:
         found.append(Wrong("lines", f"with charges they must come to {_AMOUNT}, got {total}"))
-    return found or _tender_problems(command)
+    if total > 0 and not command.payment_method.strip():
+        why = f"names what pays {total} minor units; only an order of 0 needs none"
+        found.append(Wrong("payment_method", why))
+    return found or _tender_problems(command, total)
 
 
-def _tender_problems(command: PlaceOrder) -> list[Wrong]:
+def _tender_problems(command: PlaceOrder, total: int) -> list[Wrong]:
     tenders = command.tenders or ()
     if len(tenders) > CHARGES_MAX:
         return [Wrong("tenders", f"at most {CHARGES_MAX}, got {len(tenders)}")]
@@ -120,7 +123,7 @@ def _tender_problems(command: PlaceOrder) -> list[Wrong]:
     found += [
         Wrong(f"tenders/{n}/method", _ID) for n, x in enumerate(tenders) if not _is_id(x.method)
     ]
-    paid, total = sum(x.amount for x in tenders), order_total(command.lines, command.charges)
+    paid = sum(x.amount for x in tenders)
     if tenders and not found and paid != total:
         found.append(Wrong("tenders", f"they come to {paid}, the order to {total}"))
     return found

@@ -14,14 +14,26 @@ from pydantic_settings import BaseSettings
 from ops.k8s.__main__ import drift
 from ops.k8s.__main__ import main as k8s
 from ops.k8s.names import PARTITIONS, PORT
-from ops.k8s.shapes import SHAPES, all_needs
+from ops.k8s.shapes import SHAPES, Needs, all_needs
+from ops.reconcile.tables import table_of
 from ops.system import SERVICES
+from ops.system.layout import WITHOUT_DATABASE
+from services.insights.topics import app_id, changelog
 from shared.events import topics
 from shared.events.catalogue import sequenced_by
 from shared.service import Settings
 from shared.service.security import read_keys_file
 from tests.contract.deploy.conftest import Built
 from tests.contract.deploy.tools import ROOT
+
+WITH_DATABASE = SERVICES.keys() - WITHOUT_DATABASE
+#: Topics that a service writes without positions of its own.
+UNSEQUENCED = {
+    "integrations": {"oms.channel.orders", "oms.fulfillment.commands", "oms.returns.commands"},
+    "insights": {"oms.insights.events"},
+}
+#: What stands in a secret, where it is not just any text.
+UNTOLD = {"OMS_SHOPIFY_SECRETS": '["abc"]'}
 
 
 def test_the_generated_manifests_are_those_of_the_code() -> None:
@@ -33,7 +45,7 @@ def test_every_service_of_the_system_is_deployed(deployed: Built) -> None:
     names = {d["metadata"]["name"] for d in deployed.all("Deployment")}
     assert names - {"payments", "sink"} == SERVICES.keys()
     assert {j["metadata"]["name"] for j in deployed.all("Job")} == {
-        f"{s}-migrate" for s in SERVICES
+        f"{s}-migrate" for s in WITH_DATABASE
     }
 
 
@@ -83,7 +95,7 @@ def test_every_setting_is_one_that_the_service_reads(deployed: Built) -> None:
         assert given["OMS_PARTITIONS"] == str(PARTITIONS)
         assert int(given["OMS_PORT"]) == PORT
         # With the secrets filled in, the service would start.
-        values = {k: v or "x" * 32 for k, v in given.items() if k in ours}
+        values = {k: v or UNTOLD.get(k, "x" * 32) for k, v in given.items() if k in ours}
         loaded = {
             k.removeprefix("OMS_").lower(): json.loads(v) if v[:1] in "[{" else v
             for k, v in values.items()
@@ -129,17 +141,47 @@ def test_a_user_may_do_exactly_what_its_service_does(production: Built) -> None:
         }
         reads = {("topic", t, "Read") for t in needs.consumes}
         writes = {
-            ("topic", t.name, "Write") for t in topics() if sequenced_by(t.name) == needs.name
+            ("topic", t.name, "Write")
+            for t in topics()
+            if sequenced_by(t.name) == needs.name or t.name in UNSEQUENCED.get(needs.name, ())
         }
-        assert allowed == reads | writes | {("group", needs.group, "Read")}
+        own = {
+            ("topic", needs.group, operation)
+            for operation in ("Create", "Delete", "Read", "Write")
+            if needs.name in WITHOUT_DATABASE
+        }
+        assert allowed == reads | writes | own | {("group", needs.group, "Read")}
     # Nobody writes to a topic that another service sequences, and every topic has a writer.
     writers: dict[str, list[str]] = {}
     for user in production.all("KafkaUser"):
         for acl in user["spec"]["authorization"]["acls"]:
             if "Write" in acl["operations"]:
                 writers.setdefault(acl["resource"]["name"], []).append(user["metadata"]["name"])
-    without = {t.name for t in topics()} - writers.keys()
-    assert without == {"oms.order.commands", "oms.returns.commands"} & without
+    assert {t.name for t in topics()} - writers.keys() == {"oms.order.commands"}
+
+
+def test_who_comes_from_outside_may_do_what_the_catalogue_says_of_them(production: Built) -> None:
+    outside = {
+        "sales-channels": {("oms.channel.orders", "Write")},
+        "warehouse": {
+            ("oms.fulfillment.commands", "Write"),
+            ("oms.inventory.commands", "Write"),
+            ("oms.wms.answers", "Write"),
+            ("oms.wms.requests", "Read"),
+            ("warehouse", "Read"),
+        },
+        "accounting": {("oms.erp.documents", "Read"), ("accounting", "Read")},
+    }
+    for name, may in outside.items():
+        acls = production.one("KafkaUser", name)["spec"]["authorization"]["acls"]
+        told = {(a["resource"]["name"], o) for a in acls for o in a["operations"]}
+        assert {(resource, o) for resource, o in told if o != "Describe"} == may
+
+
+def test_the_insights_own_topics_are_called_as_their_user_may_call_them() -> None:
+    (needs,) = [n for n in all_needs() if n.name == "insights"]
+    assert app_id(7).startswith(needs.group)
+    assert changelog(7).startswith(needs.group)
 
 
 def test_everything_is_denied_that_no_policy_allows(production: Built) -> None:
@@ -157,12 +199,11 @@ def test_a_service_reaches_exactly_what_it_uses(production: Built, name: str) ->
         for who in map(_who, rule["to"])
         for port in rule["ports"]
     }
-    producers = {s for t in needs.consumes if (s := sequenced_by(t))}
     assert reached == {
         ("kube-dns", 53),
         ("kafka oms", 9093),
-        (f"database {name}-db", 5432),
-        *((f"{s} service", PORT) for s in producers),
+        *({(f"database {name}-db", 5432)} if name in WITH_DATABASE else ()),
+        *((f"{s} service", PORT) for s in _healed_from(needs)),
         *(("internet", p) for p in needs.shape.internet),
     }
     asked = {
@@ -171,12 +212,39 @@ def test_a_service_reaches_exactly_what_it_uses(production: Built, name: str) ->
         for peer in rule["from"]
         for port in rule["ports"]
     }
-    healing = {n.name for n in all_needs() for t in n.consumes if sequenced_by(t) == name}
+    healing = {n.name for n in all_needs() if name in _healed_from(n)}
     assert asked == {("edge", PORT), *((f"{s} service", PORT) for s in healing)}
 
 
+def _healed_from(needs: Needs) -> set[str]:
+    """Whose feeds a service reads. Without a database there are no checkpoints from which to heal."""
+    if needs.name in WITHOUT_DATABASE:
+        return set()
+    return {s for t in needs.consumes if (s := sequenced_by(t))}
+
+
+def test_who_has_no_database_is_given_none(deployed: Built) -> None:
+    for name in WITHOUT_DATABASE:
+        made = {r["metadata"]["name"] for r in deployed.resources}
+        assert not made & {f"{name}-db", f"{name}-migrate"}
+        pod = deployed.one("Deployment", name)["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert not {"OMS_DATABASE", "PGSSLMODE"} & {e["name"] for e in container["env"]}
+        assert {v["name"] for v in pod["volumes"]} == {"keys", "kafka-ca"}
+
+
+def test_the_insights_changelog_has_as_many_copies_as_other_topics(deployed: Built) -> None:
+    (settings,) = [
+        c["data"]
+        for c in deployed.all("ConfigMap")
+        if c["metadata"]["name"].startswith("insights-settings")
+    ]
+    replicas = {t["spec"]["replicas"] for t in deployed.all("KafkaTopic")}
+    assert {int(settings["OMS_CHANGELOG_REPLICAS"])} == replicas
+
+
 def test_a_database_hears_only_its_own_service(production: Built) -> None:
-    for name in SERVICES:
+    for name in WITH_DATABASE:
         policy = production.one("NetworkPolicy", f"{name}-db")["spec"]
         heard = {
             _who(peer)
@@ -229,6 +297,7 @@ def test_production_survives_the_loss_of_a_node(production: Built) -> None:
         assert scaled["minReplicaCount"] >= 2
         assert scaled["maxReplicaCount"] <= PARTITIONS
         assert production.one("PodDisruptionBudget", name)["spec"]["maxUnavailable"] == 1
+    for name in WITH_DATABASE:
         database = production.one("Cluster", f"{name}-db")["spec"]
         assert database["instances"] == 3
         assert database["postgresql"]["synchronous"]["number"] == 1
@@ -243,7 +312,9 @@ def test_the_autoscaler_watches_what_the_service_reads(production: Built) -> Non
         if needs.shape.group_per_version:
             assert [t["type"] for t in triggers] == ["cpu"]
             continue
-        assert {t["metadata"]["topic"] for t in triggers} == set(needs.consumes)
+        # A topic that only some installations read would seem unread for ever in the others.
+        always = set(table_of(needs.name).topics)
+        assert {t["metadata"]["topic"] for t in triggers} == always & set(needs.consumes)
         assert {t["metadata"]["consumerGroup"] for t in triggers} == {f"oms-{needs.name}"}
 
 
@@ -257,11 +328,12 @@ def test_secrets_of_a_new_installation_fit_their_services(
         folder = tmp_path / needs.secret
         assert {p.name for p in folder.iterdir()} == {
             "keys.json",
-            "peer-key",
+            *({"peer-key"} if needs.peers else ()),
             *needs.shape.secrets.values(),
         }
         assert read_keys_file(folder / "keys.json")
-        peer_keys.add((folder / "peer-key").read_text())
+        if needs.peers:
+            peer_keys.add((folder / "peer-key").read_text())
         assert all(p.stat().st_mode & 0o077 == 0 for p in folder.iterdir())
     assert len(peer_keys) == 1
     webhook = tmp_path / "notifications-secrets" / "webhook-key"

@@ -21,8 +21,9 @@ from shared.service import Handle, Role
 from tests.integration.serving import Served, serving
 from tests.ledgerkit import until
 
-HEADER = "number,currency,sku,quantity,unit_price\n"
-GOOD, BAD, MENDED = "{n},GBP,A,2,250\n", "{n},GBP,A,two,250\n", "{n},GBP,A,3,250\n"
+HEADER = "number,currency,sku,quantity,unit_price,payment\n"
+GOOD, BAD = "{n},GBP,A,2,250,tok_ok\n", "{n},GBP,A,two,250,tok_ok\n"
+MENDED = "{n},GBP,A,3,250,tok_ok\n"
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ async def service(stack: Stack) -> AsyncIterator[Served]:
 
 def order(number: str, quantity: int = 2) -> dict[str, Any]:
     line = {"sku": "A", "quantity": quantity, "unit_price": 250}
-    return {"number": number, "currency": "GBP", "lines": [line]}
+    return {"number": number, "currency": "GBP", "lines": [line], "payment": "tok_ok"}
 
 
 async def sent(service: Served) -> list[tuple[str, str]]:
@@ -66,6 +67,15 @@ async def test_the_gateway_takes_an_order_once(service: Served) -> None:
         assert gone.status_code == 202
     assert await sent(service) == [("place_order", "web/1"), ("cancel_order", "web/1")]
     assert (await service.get("/refused", Role.OPS)).json()["items"] == []
+
+
+async def test_an_order_that_nothing_pays_is_refused_at_the_door(service: Served) -> None:
+    unpaid = {k: v for k, v in order("1").items() if k != "payment"}
+    answer = await service.post("/channels/web/orders", Role.CHANNEL, unpaid)
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["field"] == "/payment"
+    assert await sent(service) == []
 
 
 async def test_an_unusable_order_may_come_again_under_its_number(service: Served) -> None:

@@ -45,6 +45,7 @@ CORPUS: list[tuple[str, dict[str, Any], set[str]]] = [
     ("2,001 lines", {"lines": lines(2001)}, {"/lines"}),
     ("no lines", {"lines": []}, {"/lines"}),
     ("equal line ids", {"lines": lines(1) * 3}, {"/lines/1/line_id", "/lines/2/line_id"}),
+    ("no payment", {"payment_method": ""}, {"/payment_method"}),
     ("currency", {"currency": "gbp"}, {"/currency"}),
     ("currency signs", {"currency": "£££"}, {"/currency"}),
     ("year 0", {"placed_at": "0001-01-01T00:00:00+14:00"}, {"/placed_at"}),

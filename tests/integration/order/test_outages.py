@@ -20,7 +20,13 @@ ANSWER_SECONDS_MAX = 12.0
 
 def from_topic(external_id: str) -> Outgoing:
     line = OrderLine(line_id="1", sku="A", quantity=1, unit_price=500, total=500)
-    message = PlaceOrder(channel="web", external_id=external_id, currency="GBP", lines=(line,))
+    message = PlaceOrder(
+        channel="web",
+        external_id=external_id,
+        currency="GBP",
+        lines=(line,),
+        payment_method="tok_ok",
+    )
     headers = Envelope(id=external_id, type=PlaceOrder.tag()).headers()
     return Outgoing(message.key.encode(), encode(message), headers)
 

@@ -176,6 +176,7 @@ INVALID: dict[str, dict[str, Any]] = {
     "nul": {"external_id": "a\x00b"},
     "description": {"lines": (msgspec.structs.replace(LINE, description="a\x00b"),)},
     "payment": {"payment_method": "x" * 501},
+    "no payment": {"payment_method": " "},
 }
 
 

@@ -15,6 +15,7 @@ import uvicorn
 
 from benchmarks.insights_load import START, Shop
 from services.insights.__main__ import application
+from services.insights.broker import Broker
 from services.insights.domain.batch import Batch
 from services.insights.domain.cells import READ, Key, Progress
 from services.insights.figures import Figures
@@ -26,7 +27,7 @@ from services.insights.state import State
 from shared.service import Keyring, Role
 from shared.service.security import KeyEntry, generate_key, hash_key
 
-NOBODY = "127.0.0.1:1"
+NOBODY = Broker("127.0.0.1:1")
 PARTITIONS = 2
 
 

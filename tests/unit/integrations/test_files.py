@@ -55,6 +55,7 @@ ORDER = (
         (ORDER % ("GBP", 1, -1, ""), "/lines/0/unit_price"),
         (ORDER % ("GBP", 1, "NaN", ""), "NaN"),
         (ORDER % ("GBP", 1_000_000, 2**53 - 1, ""), "must come to"),
+        (ORDER % ("GBP", 1, 1, ""), "/payment"),
         (ORDER % ("GBP", 1, 1, ', "surprise": 1'), "/surprise"),
         (ORDER % ("GBP", 1, 1, ', "placed_at": "0001-01-01T00:00:00Z"'), "/placed_at"),
         (ORDER % ("GBP", 1, 1, ', "customer": {"name": "\\u0000"}'), "/customer/name"),
@@ -80,21 +81,28 @@ def test_csv_without_its_columns_is_refused_as_a_whole() -> None:
 @pytest.mark.parametrize(
     ("row", "named"),
     [
-        ("1,GBP,A,two,5", "quantity"),
-        ("1,GBP,A,2,5.00", "unit_price"),
-        ("1,GBP,A,2", "number of cells"),
-        ("1,GBP,A,2,5,", "number of cells"),
-        ("1,GBP,A,²,5", "quantity"),
+        ("1,GBP,A,two,5,tok_ok", "quantity"),
+        ("1,GBP,A,2,5.00,tok_ok", "unit_price"),
+        ("1,GBP,A,2,5", "number of cells"),
+        ("1,GBP,A,2,5,tok_ok,", "number of cells"),
+        ("1,GBP,A,²,5,tok_ok", "quantity"),
+        ("1,GBP,A,2,5,", "/payment"),
     ],
 )
 def test_a_csv_row_that_cannot_be_used_is_kept_as_a_file_of_its_own(row: str, named: str) -> None:
-    header = "number,currency,sku,quantity,unit_price"
-    bad, good = read(f"{header}\n{row}\n2,GBP,A,2,5\n", "csv")
+    header = "number,currency,sku,quantity,unit_price,payment"
+    bad, good = read(f"{header}\n{row}\n2,GBP,A,2,5,tok_ok\n", "csv")
     assert (bad.line, bad.document) == (2, None)
     assert named in bad.wrong
     assert good.document is not None
     [again] = read(bad.payload, "csv")
     assert again.wrong == bad.wrong
+
+
+def test_what_costs_nothing_needs_no_payment() -> None:
+    [found] = read(ORDER % ("GBP", 2, 0, ""), "jsonl")
+    assert found.document is not None
+    assert found.document.payment == ""
 
 
 def test_a_broken_quote_is_named() -> None:

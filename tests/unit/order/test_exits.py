@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from services.order.domain.messages import OrderDeadline, RefundPayment, VoidPayment
-from shared.events import CancelTimer, Effect, Money, Refused, StartTimer, StockLine
+from shared.events import CancelTimer, Charge, Effect, Money, Refused, StartTimer, StockLine
 from shared.events import fulfillment as f
 from shared.events import inventory as i
 from shared.events import order as o
@@ -42,6 +42,21 @@ def test_without_stock_the_order_is_rejected():
         o.OrderRejected(order_id=x.ID, reason="out_of_stock", detail="3 x TEA"),
         NO_TIMER,
     )
+
+
+def test_an_order_that_nothing_pays_is_rejected_and_may_come_again():
+    why = f"payment_method: names what pays {x.TOTAL} minor units; only an order of 0 needs none"
+    unpaid = replace(x.PLACE, payment_method="")
+    scenario = given(x.TABLE).when(unpaid)
+    scenario.then_includes(o.OrderRejected(order_id=x.ID, reason="invalid", detail=why))
+    scenario.when(x.PLACE)
+    assert isinstance(scenario.items[0], o.OrderPlaced)
+
+
+def test_an_order_of_nothing_needs_no_payment():
+    free = replace(x.PLACE, payment_method="", charges=(Charge(kind="discount", amount=1499),))
+    scenario = given(x.TABLE).when(free)
+    assert isinstance(scenario.items[0], o.OrderPlaced)
 
 
 def test_a_declined_payment_rejects_the_order_and_gives_the_stock_back():
