@@ -26,6 +26,9 @@ _JVM = (
     "-Xmx448m",
     # One small heap on few cores: the serial collector has the least overhead and short pauses.
     "-XX:+UseSerialGC",
+    # A local broker lives for minutes: the optimising compiler would cost more than it gains (measured: ready after 2.5 s
+    # of processor time instead of 4, and 180,000 records for 1.6 s instead of 2.5).
+    "-XX:TieredStopAtLevel=1",
     "-XX:+ExitOnOutOfMemoryError",
     "-Djava.awt.headless=true",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
