@@ -13,7 +13,7 @@ from ops.reconcile.mail import Mail
 from shared.events import encode
 from shared.ledger.store import Meta, Snapshot
 from tests.unit.reconcile.conftest import Tamper
-from tests.unit.reconcile.evidence import Evidence
+from tests.evidence import Evidence
 
 Ids = dict[str, str]
 
