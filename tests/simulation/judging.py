@@ -23,6 +23,7 @@ def unsettled(world: World) -> list[str]:
             out.append(f"{service.name} is down")
         out += [f"{service.name} owes {id}" for id in tables.effects]
         due = [t for t in tables.timers.values() if t.due_at <= world.now]
+        out += [f"{service.name} has parked {row.key!r}: {row.error}" for row, _ in tables.parked.values()]
         out += [f"{service.name}: timer {t.name} of {t.subject} is overdue" for t in due]
     return out or _unread(world) or _orders(world)
 
@@ -66,10 +67,8 @@ def _orders(world: World) -> list[str]:
 async def judged(world: World) -> list[str]:
     """Everything that reconciliation finds, and what is left over."""
     out: list[str] = []
-    for service in world.everything():
-        parked = service.tables.parked
-        rows = parked if isinstance(parked, list) else [row for row, _ in parked.values()]
-        out += [f"{service.name} has parked {row.key!r}: {row.error}" for row in rows]
+    parked = world.views.tables.parked
+    out += [f"the views have parked {row.key!r}: {row.error}" for row in parked]
     report = (await gather(world)).judge()
     out += [f"invariant {v.invariant}: {v.service} {v.stream}: {v.message}" for v in report.violations]
     out += [f"not checked: {what}" for what in report.not_checked]

@@ -15,7 +15,7 @@ from services.views.handlers import TABLE
 from services.views.projector import Projector
 from services.views.store import Found, ViewStore, Want
 from shared.ledger.memory import RowLocks
-from shared.ledger.store import Mark, Partition
+from shared.ledger.store import Conflict, Mark, Partition
 from shared.stream.consumer import ConsumerRuntime
 from tests.simulation.process import PeerHealer, Process, Service, SimConsumer
 
@@ -79,6 +79,10 @@ class _Transaction:
         views = self._views
         await views.fault("before_commit")
         t = views.tables
+        for id in batch.documents:
+            stored = documents.decode(t.documents[id]).version if id in t.documents else 0
+            if stored != batch.was(id):
+                raise Conflict(f"{id} changed meanwhile")
         t.documents |= {id: documents.encode(d) for id, d in batch.documents.items()}
         t.timeline += batch.entries
         for key, sums in batch.movements.items():

@@ -41,6 +41,7 @@ METHODS = (
 OPEN_SECONDS = 25.0
 #: How long a worker waits for a package to be released before it is left to others.
 PATIENCE_SECONDS = 45.0
+UNREADABLE = b'{"lines": 7'
 
 
 class Workload:
@@ -172,44 +173,38 @@ class Workload:
         random = self._random("poison")
         await asyncio.sleep(random.uniform(1.0, OPEN_SECONDS))
         wish = self._wish(self._orders, random)
-        await self._asking.channel(wish, value=b'{"lines": 7')
+        await self._asking.channel(wish, value=UNREADABLE)
         await self._asking.channel(wish)
-        topic, key = str(wish.route()), wish.key.encode()
-        while len(waiting := await self._parked(topic, key)) < 2:
+        while len(self._parked(wish)) < 2:
             if f"order-{wish.order_id}" in self._world.services["order"].tables.streams:
                 self._world.violation("an order overtook a parked message of its own key")
                 return
             await asyncio.sleep(1.0)
-        await asyncio.sleep(random.uniform(0.0, 5.0))
-        bad = [id for id, row in waiting if row.value == b'{"lines": 7']
-        while bad:
-            bad = [id for id in bad if not await self._discard(id)]
-        while await self._parked(topic, key):
-            await self._redrive(topic, key)
+        self._world.spawn(self._operate(wish), awaited=False)
 
-    async def _parked(self, topic: str, key: bytes) -> list[tuple[int, ParkedRow]]:
-        parked = self._world.services["order"].tables.parked
-        return [(n, row) for n, (row, _) in parked.items() if (row.topic, row.key) == (topic, key)]
+    def _parked(self, wish: o.PlaceOrder) -> dict[int, ParkedRow]:
+        parked, at = self._world.services["order"].tables.parked, (wish.route(), wish.key.encode())
+        return {n: row for n, (row, _) in parked.items() if (row.topic, row.key) == at}
 
-    async def _discard(self, id: int) -> bool:
-        process = self._world.services["order"].front()
-        try:
-            if process is not None:
-                await process.store.discard(id, "agent", "unreadable")
-        except (Unavailable, asyncio.CancelledError):
-            pass
-        await asyncio.sleep(0.5)
-        return id not in self._world.services["order"].tables.parked
-
-    async def _redrive(self, topic: str, key: bytes) -> None:
-        process = self._world.services["order"].front()
-        try:
-            if process is not None:
+    async def _operate(self, wish: o.PlaceOrder) -> None:
+        """A person who gives up what is unreadable, and redrives the rest; copies of it may come again."""
+        random = self._random("operator")
+        while True:
+            await asyncio.sleep(random.uniform(0.5, 3.0))
+            process = self._world.services["order"].front()
+            if process is None:
+                continue
+            try:
                 async with asyncio.timeout(10):
+                    for id, row in self._parked(wish).items():
+                        if row.value == UNREADABLE:
+                            await process.store.discard(id, "agent", "unreadable")
+                    topic, key = str(wish.route()), wish.key.encode()
                     await redrive(process.table, process.store, process.writer, topic, key)
-        except (Unavailable, TimeoutError, asyncio.CancelledError):
-            pass
-        await asyncio.sleep(0.5)
+            except (Unavailable, TimeoutError, asyncio.CancelledError):
+                if process.dead or process.paused or self._world.chaos.active:
+                    continue
+                raise
 
     # Agents
 

@@ -100,6 +100,7 @@ class World:
         self.workload = Workload(self, orders)
         self.trouble = Trouble(self)
         self._actors: list[asyncio.Task[Any]] = []
+        self._others: list[asyncio.Task[Any]] = []
 
     @property
     def now(self) -> datetime:
@@ -127,11 +128,12 @@ class World:
         if self.trace:
             print(f"{self.loop.now:10.4f} {what}")  # noqa: T201 - a trace is for reading
 
-    def spawn(self, actor: Coroutine[Any, Any, None]) -> None:
-        """Let somebody outside act, whose end is waited for."""
+    def spawn(self, actor: Coroutine[Any, Any, None], *, awaited: bool = True) -> None:
+        """Let somebody outside act; the world waits for the end of most."""
         context = contextvars.copy_context()
         context.run(RUNNING.set, None)
-        self._actors.append(self.loop.create_task(actor, context=context))
+        task = self.loop.create_task(actor, context=context)
+        (self._actors if awaited else self._others).append(task)
 
     async def _at_broker(self, label: str) -> None:
         process = RUNNING.get()
