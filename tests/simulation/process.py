@@ -61,12 +61,16 @@ class Process:
         raise NotImplementedError
 
     async def _keep(self, part: Coroutine[Any, Any, None]) -> None:
+        failure = "the end of a part that should never end"
         try:
             await part
+        except asyncio.CancelledError:
+            failure = "a cancellation from nowhere"
         except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
-            if not self.dead:
-                self.world.violation(f"{self.name} failed with {type(error).__name__}: {error}")
-                self.kill()
+            failure = f"{type(error).__name__}: {error}"
+        if not self.dead and not self.world.over:
+            self.world.violation(f"{self.name} failed with {failure} in {part.__qualname__}")
+            self.kill()
 
     def kill(self) -> None:
         """Die as by SIGKILL: nothing that is still to be done is done."""
@@ -112,8 +116,10 @@ class Process:
     async def _alive(self) -> None:
         if not self.dead:
             await self._running.wait()
-        if self.dead:
+        if self.dead and RUNNING.get() is self:
             raise asyncio.CancelledError
+        if self.dead:
+            raise Unavailable("the process that was asked has died")
 
     async def at_store(self, label: str) -> None:
         """Awaited at each labelled point of the store."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,8 @@ METHODS = (
 OPEN_SECONDS = 25.0
 #: How long a worker waits for a package to be released before it is left to others.
 PATIENCE_SECONDS = 45.0
+#: How often an agent looks at one order: a card that refuses every capture brings hold after hold.
+LOOKS_MAX = 4
 UNREADABLE = b'{"lines": 7'
 
 
@@ -54,6 +57,7 @@ class Workload:
         self.answers = self._asking.answers
         #: Orders that somebody was told to be placed.
         self.told: set[str] = set()
+        self._looks: Counter[str] = Counter()
         world.watch.on(f.FulfillmentOpened, self._opened)
         world.watch.on(o.HoldPlaced, self._held)
         world.watch.on(o.OrderDelivered, self._delivered)
@@ -201,16 +205,15 @@ class Workload:
                             await process.store.discard(id, "agent", "unreadable")
                     topic, key = str(wish.route()), wish.key.encode()
                     await redrive(process.table, process.store, process.writer, topic, key)
-            except (Unavailable, TimeoutError, asyncio.CancelledError):
-                if process.dead or process.paused or self._world.chaos.active:
-                    continue
-                raise
+            except (Unavailable, TimeoutError):
+                continue
 
     # Agents
 
     def _held(self, event: o.HoldPlaced) -> None:
         random = self._random(event.hold_id)
-        if random.random() < 0.5:
+        self._looks[event.order_id] += 1
+        if random.random() < 0.5 and self._looks[event.order_id] <= LOOKS_MAX:
             self._world.spawn(self._look_at(event, random))
 
     async def _look_at(self, event: o.HoldPlaced, random: Random) -> None:

@@ -75,6 +75,7 @@ class World:
         self.random = Random(f"{seed}:world")
         self.trace = trace
         self.violations: list[str] = []
+        self.over = False
         self._broken = asyncio.Event()
         self.watch = Watch(self)
         self.chaos = Chaos(seed, kinds, self.note)
@@ -149,6 +150,7 @@ class World:
         story = asyncio.ensure_future(self._story())
         broken = asyncio.ensure_future(self._broken.wait())
         await asyncio.wait((story, broken), return_when=asyncio.FIRST_COMPLETED)
+        self.over = True
         if story.done():
             story.result()
 
@@ -171,7 +173,7 @@ class World:
             if task.done() and not task.cancelled() and (error := task.exception()):
                 raise error
         if waiting:
-            return [f"{len(waiting)} people still act: {waiting[0].get_coro()}"]
+            return [f"{len(waiting)} people still act: {waiting[0].get_coro().__qualname__}"]
         return unsettled(self)
 
     # What reconciliation asks for; see `tests.evidence.World`.
