@@ -56,6 +56,8 @@ class SimLoop(asyncio.BaseEventLoop):
         self._order = Random(f"{seed}:order")
         self._tasks = 0
         self.set_task_factory(self._new_task)
+        # A task that failed as its process died is nobody's business; the others are awaited.
+        self.set_exception_handler(lambda _loop, _context: None)
 
     def time(self) -> float:
         return self.now

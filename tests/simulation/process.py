@@ -310,6 +310,8 @@ class Service:
         self.locks = RowLocks()
         self.away_until = 0.0
         self.processes: list[Any] = []
+        #: Every process that there ever was.
+        self.ever: list[Any] = []
         self._started = 0
         self._seen = 0
 
@@ -318,6 +320,7 @@ class Service:
         self._started += 1
         process = self.world.process_type(self.name)(self, self._started)
         self.processes.append(process)
+        self.ever.append(process)
         process.start()
         return process
 

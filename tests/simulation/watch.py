@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from shared.events import Message
+from shared.events.inventory import ReservationCommitted, StockReserved
 
 if TYPE_CHECKING:
     from tests.simulation.process import Service
@@ -56,8 +58,19 @@ class Watch:
             self._digest.update(row.data)
             if row.version:
                 self._event(service, row.stream, row.version)
+            if row.type == ReservationCommitted.tag():
+                self._committed_in_time(service, row.stream, logged.at)
             for then in self._callbacks.get(row.type, ()):
                 then(self._world.tables[name].codec.decode(row.type, row.data))
+
+    def _committed_in_time(self, service: Service, stream: str, at: datetime) -> None:
+        """A hold that has run out is not committed, by the clock of whoever decides."""
+        versions = service.tables.by_stream[stream].values()
+        rows = [service.tables.messages[position].row for position in versions]
+        held = [row.data for row in rows if row.type == StockReserved.tag()]
+        expires_at = self._world.tables[service.name].codec.decode(StockReserved.tag(), held[-1])
+        if at >= expires_at.expires_at:  # type: ignore[attr-defined]
+            self._world.violation(f"{stream} was committed at {at}, after its hold had run out")
 
     def _forward(self, service: Service) -> None:
         """Checkpoints never go back."""
