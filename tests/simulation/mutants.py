@@ -6,6 +6,8 @@ defect that another guard makes harmless is no bug that could be seen.
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -16,7 +18,7 @@ from msgspec.structs import replace
 
 from services.fulfillment.domain import packages
 from services.inventory import handlers as inventory
-from services.inventory.domain import movements, reserving, settling
+from services.inventory.domain import movements, settling
 from services.inventory.domain.stock import Stock
 from services.notifications import mailer
 from services.order import effects as order_effects
@@ -29,9 +31,10 @@ from shared.events import Items, Refused
 from shared.events import inventory as i
 from shared.events import order as o
 from shared.ledger import batch, writer
+from shared.ledger.effects import Effects
 from shared.ledger.store import Mark, Meta, Unavailable
 from shared.ledger.table import Handler
-from shared.ledger.work import Outcome, Unit
+from shared.ledger.work import Outcome, Task, Unit
 from shared.stream import consumer, recovery, relay
 
 Mutant = Callable[["Patch"], None]
@@ -123,11 +126,14 @@ def checkpoint_committed_first(patch: Patch) -> None:
             skip.mark, skip.partition = task.mark, task.partition
         await self._writer.submit(Unit(skips, expected))
         work = [t for t in tasks if t.record]
-        for task in work:
-            task.partition = task.mark = None
-        await self._writer.submit(Unit(work))
+        await self._writer.submit(Unit([_unmarked(t) for t in work]))
 
     patch.set(consumer.ConsumerRuntime, "submit", submit)
+
+
+def _unmarked(task: Any) -> Task:
+    fields = (field.name for field in dataclasses.fields(Task))
+    return Task(**{n: getattr(task, n) for n in fields if n not in ("partition", "mark")})
 
 
 @mutant
@@ -254,8 +260,6 @@ def timers_forgotten(patch: Patch) -> None:
 @mutant
 def effects_forgotten_after_a_failure(patch: Patch) -> None:
     """A call that failed is not made again."""
-    from shared.ledger.effects import Effects
-
     async def postpone(self: Any, row: Any, error: str, *, parked: bool) -> None:
         self._store.tables.effects.pop(row.id, None)
 
@@ -294,8 +298,6 @@ def relay_skips_a_part(patch: Patch) -> None:
 @mutant
 def relay_publishes_side_by_side(patch: Patch) -> None:
     """Several batches of one partition are in flight at once, in any order."""
-    import asyncio
-
     right = relay.Relay._publish
 
     async def publish(self: Any, producer: Any, rows: Any) -> None:
@@ -520,18 +522,6 @@ def oversold_by_one(patch: Patch) -> None:
     """One unit more than there is can be promised."""
     right = Stock.available
     patch.set(Stock, "available", property(lambda self: right.fget(self) + 1))  # type: ignore[attr-defined]
-
-
-@mutant
-def reservation_decided_again(patch: Patch) -> None:
-    """A reservation that was given back before it was asked for is granted."""
-
-    def reserve(states: Any, m: Any, context: Any) -> Items:
-        r = states[m.subject]
-        fresh = replace(r, status="new") if r.status == "released" else r
-        return reserving.reserve({**states, m.subject: fresh}, m, context)
-
-    patch.decides(i.ReserveStock, reserve)
 
 
 # Parcels and mail

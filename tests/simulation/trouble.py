@@ -102,7 +102,7 @@ class Trouble:
     def _record_lost(self, random: Random) -> None:
         broker = self._world.broker
         partition = random.choice([p for p in sorted(broker.logs) if not _outside(p[0])])
-        offsets = list(broker.logs[partition].records)[-5:]
+        offsets = list(broker.logs[partition].records)[-random.choice((1, 5)) :]
         if offsets:
             broker.remove(partition, random.choice(offsets))
 
@@ -121,7 +121,7 @@ class Trouble:
             return
         loop = self._world.loop
         process.pause()
-        seconds = random.uniform(0.2, 3 * SESSION_SECONDS)
+        seconds = random.choice((random.uniform(0.2, 3 * SESSION_SECONDS), random.uniform(15, 25)))
 
         def missed() -> None:
             if process.paused and not process.dead:

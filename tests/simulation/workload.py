@@ -115,7 +115,7 @@ class Workload:
     def _wish(self, n: int, random: Random) -> o.PlaceOrder:
         lines = []
         for number, sku in enumerate(random.sample(SKUS, random.choice((1, 1, 2, 3))), 1):
-            quantity, price = random.randint(1, 3), random.choice((333, 1_000, 1_499, 0, 7))
+            quantity, price = random.randint(1, 3), random.choice((333, 1_000, 1_499, 7, 0, 0))
             lines.append(
                 OrderLine(
                     line_id=str(number),
@@ -178,6 +178,7 @@ class Workload:
         await asyncio.sleep(random.uniform(1.0, OPEN_SECONDS))
         wish = self._wish(self._orders, random)
         await self._asking.channel(wish, value=UNREADABLE)
+        await asyncio.sleep(random.uniform(0.0, 4.0))
         await self._asking.channel(wish)
         while len(self._parked(wish)) < 2:
             if f"order-{wish.order_id}" in self._world.services["order"].tables.streams:
