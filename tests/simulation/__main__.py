@@ -8,7 +8,7 @@ import sys
 
 from rich.console import Console
 
-from tests.simulation.many import Case, fixed_hashes, simulate
+from tests.simulation.many import Case, fixed_hashes, regressions, simulate
 from tests.simulation.running import ORDERS, play
 
 
@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--kinds", help="these kinds of fault alone, with commas, or none")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="worlds at once")
     parser.add_argument("--trace", action="store_true", help="print what happens (with --seed)")
+    parser.add_argument("--regressions", action="store_true", help="also what once broke")
     args = parser.parse_args()
     kinds = None
     if args.kinds:
@@ -33,6 +34,8 @@ def main() -> int:
         if args.trace:
             play(args.seed, args.orders, kinds, trace=True)
     cases = [Case(seed, args.orders, kinds) for seed in seeds]
+    if args.regressions:
+        cases += regressions()
     jobs = max(1, min(args.jobs, len(cases)))
     return 1 if simulate(cases, jobs, Console()) else 0
 

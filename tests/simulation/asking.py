@@ -102,5 +102,3 @@ class Asking:
                 await asyncio.sleep(0.5)
             else:
                 return
-
-

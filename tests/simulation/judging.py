@@ -25,7 +25,10 @@ def unsettled(world: World) -> list[str]:
             out.append(f"{service.name} is down")
         out += [f"{service.name} owes {id}" for id in tables.effects]
         due = [t for t in tables.timers.values() if t.due_at <= world.now]
-        out += [f"{service.name} has parked {row.key!r}: {row.error}" for row, _ in tables.parked.values()]
+        out += [
+            f"{service.name} has parked {row.key!r}: {row.error}"
+            for row, _ in tables.parked.values()
+        ]
         out += [f"{service.name}: timer {t.name} of {t.subject} is overdue" for t in due]
     return out or _unread(world) or _orders(world)
 
@@ -78,7 +81,9 @@ async def judged(world: World) -> list[str]:
     if gaps and world.chaos.random.keys().isdisjoint(LOSING):
         out.append(f"consumers found {gaps} gaps, though the broker has lost nothing")
     report = (await gather(world)).judge()
-    out += [f"invariant {v.invariant}: {v.service} {v.stream}: {v.message}" for v in report.violations]
+    out += [
+        f"invariant {v.invariant}: {v.service} {v.stream}: {v.message}" for v in report.violations
+    ]
     out += [f"not checked: {what}" for what in report.not_checked]
     out += [f"still in flight: {n} {what}" for what, n in report.in_flight.items()]
     return out

@@ -62,9 +62,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self.now
 
-    def _new_task(
-        self, loop: asyncio.AbstractEventLoop, coro: Any, context: Any = None
-    ) -> SimTask:
+    def _new_task(self, loop: asyncio.AbstractEventLoop, coro: Any, context: Any = None) -> SimTask:
         self._tasks += 1
         task = SimTask(coro, number=self._tasks, loop=loop, context=context)
         owner = context[RUNNING] if context is not None and RUNNING in context else RUNNING.get()

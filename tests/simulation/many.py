@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -52,6 +53,14 @@ def workers(jobs: int) -> Iterator[Callable[[Iterable[Case]], Iterator[tuple[Cas
         yield lambda cases: pool.imap_unordered(_play, cases)
 
 
+def regressions() -> list[Case]:
+    """Cases that once broke."""
+    known = tomllib.loads((Path(__file__).parent / "regressions.toml").read_text())["case"]
+    return [
+        Case(c["seed"], c["orders"], tuple(c["kinds"]) if "kinds" in c else None) for c in known
+    ]
+
+
 def _play(case: Case) -> tuple[Case, Outcome]:
     return case, case.play()
 
@@ -82,9 +91,9 @@ def shrunk(case: Case, fails: Callable[[Case], bool]) -> Case:
             break
         step = step if smaller else step // 2
     for orders in (1, 2, 3, 5, 8, 12):
-        if orders < best.orders and time.monotonic() < until:
-            if fails(best._replace(orders=orders)):
-                return best._replace(orders=orders)
+        fewer_orders = best._replace(orders=orders)
+        if orders < best.orders and time.monotonic() < until and fails(fewer_orders):
+            return fewer_orders
     return best
 
 
@@ -107,7 +116,9 @@ def simulate(cases: list[Case], jobs: int, console: Console) -> int:
     console.print(_table(fired))
     for case, outcome in sorted(failures)[:5]:
         _tell(case, outcome, console)
-    console.print(f"{played:,} seeds in {seconds:.0f} s: {played / seconds:.2f} seeds/s on {jobs} cores")
+    console.print(
+        f"{played:,} seeds in {seconds:.0f} s: {played / seconds:.2f} seeds/s on {jobs} cores"
+    )
     kinds = sum(fired[kind] > 0 for kind in KINDS)
     violations = sum(len(outcome.violations) for _, outcome in failures)
     print(  # noqa: T201 - read by scripts
@@ -117,7 +128,12 @@ def simulate(cases: list[Case], jobs: int, console: Console) -> int:
 
 
 def _progress(console: Console) -> Progress:
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=console, transient=True)
 
 
@@ -133,7 +149,8 @@ def _tell(case: Case, outcome: Outcome, console: Console) -> None:
     for text in outcome.violations[:5]:
         console.print(f"[red]seed {case.seed}[/red]: {text}", highlight=False)
     small = shrunk(case, lambda c: bool(c.play().violations))
-    console.print(f"reproduce at {_commit()} with: [bold]{small.command}[/bold]", highlight=False)
+    console.print(f"reproduce at {_commit()} with:", highlight=False)
+    console.print(small.command, highlight=False, soft_wrap=True, style="bold")
 
 
 def _commit() -> str:

@@ -119,9 +119,7 @@ class Endpoint:
         payload = bytes(call.payload)
         if self.got.setdefault(call.webhook_id, payload) != payload:
             self._world.violation(f"webhook {call.webhook_id} was sent with different contents")
-        return WebhookAnswered(
-            webhook_id=call.webhook_id, endpoint_id=call.endpoint_id, status=204
-        )
+        return WebhookAnswered(webhook_id=call.webhook_id, endpoint_id=call.endpoint_id, status=204)
 
 
 def performers(

@@ -228,7 +228,9 @@ class PeerHealer:
         self._world = world
 
     async def fetch(self, partition: Partition, after: int, upto: int) -> list[Record]:
-        peer = self._peer(partition[0].split(".")[1] if partition[0].endswith("events") else "order")
+        peer = self._peer(
+            partition[0].split(".")[1] if partition[0].endswith("events") else "order"
+        )
         try:
             rows = await peer.store.feed_of(*partition, after, upto, HEAL_PAGE)
         except Unavailable as error:

@@ -7,6 +7,7 @@ from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING
 
+from services.notifications.domain.messages import RegisterEndpoint
 from shared.events import (
     Charge,
     Customer,
@@ -20,7 +21,6 @@ from shared.events import order as o
 from shared.events import returns as r
 from shared.ledger.parking import redrive
 from shared.ledger.store import ParkedRow, Unavailable
-from services.notifications.domain.messages import RegisterEndpoint
 from tests.simulation.asking import Asking
 
 if TYPE_CHECKING:
@@ -292,9 +292,7 @@ class Workload:
         await asyncio.sleep(random.uniform(0.1, 5.0))
         return_id, order_id = f"ret-{event.package_id}", event.order_id
         back = [_units(x, random.randint(1, x.quantity)) for x in event.lines]
-        asked = tuple(
-            r.ReturnLine(line_id=x.line_id, sku=x.sku, quantity=x.quantity) for x in back
-        )
+        asked = tuple(r.ReturnLine(line_id=x.line_id, sku=x.sku, quantity=x.quantity) for x in back)
         request = r.RequestReturn(return_id=return_id, order_id=order_id, lines=asked)
         while (await self._asking.ask("returns", request, f"key-{return_id}")).refused:
             return  # asked before returns has heard of the parcel, or of what is left of it
@@ -332,5 +330,3 @@ class Workload:
 
 def _units(x: LineQuantity, quantity: int) -> LineQuantity:
     return LineQuantity(line_id=x.line_id, sku=x.sku, quantity=quantity)
-
-

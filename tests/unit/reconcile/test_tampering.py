@@ -12,8 +12,8 @@ import pytest
 from ops.reconcile.mail import Mail
 from shared.events import encode
 from shared.ledger.store import Meta, Snapshot
-from tests.unit.reconcile.conftest import Tamper
 from tests.evidence import Evidence
+from tests.unit.reconcile.conftest import Tamper
 
 Ids = dict[str, str]
 
