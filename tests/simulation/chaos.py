@@ -40,6 +40,7 @@ KINDS = (
     "provider_lost_after",  # charged, and no answer
     "provider_slow",
     "mail_busy",
+    "mail_slow",
     "mail_lost_after",  # the mail is taken, and the answer lost
     "webhook_down",
     "answer_lost",  # the service has answered, and the caller does not hear it
@@ -74,6 +75,5 @@ class Chaos:
 
 def kinds_of(seed: int) -> tuple[str, ...]:
     """The kinds that a seed plays with: some seeds few, some all, because faults can hide one another."""
-    random = Random(f"{seed}:kinds")
-    share = random.choice((0.25, 0.5, 0.75, 1.0))
-    return tuple(kind for kind in KINDS if random.random() < share)
+    share = Random(f"{seed}:share").choice((0.25, 0.5, 0.75, 1.0))
+    return tuple(kind for kind in KINDS if Random(f"{seed}:with {kind}").random() < share)

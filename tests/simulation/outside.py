@@ -88,7 +88,8 @@ class MailServer:
 
     async def send(self, sender: str, letter: Letter) -> None:
         strikes = self._world.chaos.strikes
-        await asyncio.sleep(0.01)
+        slow = strikes("mail_slow", 0.05)
+        await asyncio.sleep(slow.uniform(1.0, 25.0) if slow else 0.01)
         if strikes("mail_busy", 0.05):
             raise SMTPResponseException(451, "try again later")
         if letter.recipient.startswith("nobody"):
