@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from shared.events import SERVICES
+from shared.events import catalogue
 from shared.ledger.effects import Effects
 from shared.ledger.memory import MemoryStore, RowLocks
 from shared.ledger.memory_tables import Tables
@@ -228,9 +228,7 @@ class PeerHealer:
         self._world = world
 
     async def fetch(self, partition: Partition, after: int, upto: int) -> list[Record]:
-        peer = self._peer(
-            partition[0].split(".")[1] if partition[0].endswith("events") else "order"
-        )
+        peer = self._peer(partition[0])
         try:
             rows = await peer.store.feed_of(*partition, after, upto, HEAL_PAGE)
         except Unavailable as error:
@@ -244,7 +242,7 @@ class PeerHealer:
     async def heads(self, topics: set[str]) -> dict[Partition, Head]:
         out: dict[Partition, Head] = {}
         for topic in sorted(topics):
-            peer = self._peer(topic.split(".")[1] if topic.endswith("events") else "order")
+            peer = self._peer(topic)
             try:
                 heads = await peer.store.heads()
             except Unavailable as error:
@@ -252,10 +250,11 @@ class PeerHealer:
             out |= {p: head for p, head in heads.items() if p[0] == topic}
         return out
 
-    def _peer(self, name: str) -> ServiceProcess:
-        peer = self._world.services[name].front()
+    def _peer(self, topic: str) -> ServiceProcess:
+        producer = catalogue.sequenced_by(topic)
+        peer = self._world.services[producer].front() if producer else None
         if peer is None:
-            raise CannotHeal(f"{name} is down")
+            raise CannotHeal(f"{producer} is down")
         return peer
 
 
@@ -345,6 +344,3 @@ class Service:
         """A commit has just been applied: look at what it added."""
         first, self._seen = self._seen + 1, len(self.tables.messages)
         self.world.watch.committed(self, first)
-
-
-NAMES = (*SERVICES, "views")

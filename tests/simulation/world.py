@@ -10,12 +10,10 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from ops.reconcile.tables import table_of
 from services.fulfillment import handlers as fulfillment
-from services.inventory import handlers as inventory
-from services.notifications import handlers as notifications
 from services.order import handlers as order
 from services.order.domain.saga import Policy
-from services.returns import handlers as returns
 from services.views.domain.document import Document
 from shared.events import SERVICES, catalogue
 from shared.ledger.store import Partition
@@ -89,13 +87,8 @@ class World:
         self.mail = MailServer(self)
         self.endpoint = Endpoint(self)
         self.performers = performers(self, self.payments, self.mail, self.endpoint)
-        self.tables: dict[str, Table] = {
-            "order": order.table(POLICY),
-            "inventory": inventory.TABLE,
-            "fulfillment": fulfillment.table(AUTOMATIC),
-            "returns": returns.table(),
-            "notifications": notifications.table(),
-        }
+        self.tables: dict[str, Table] = {name: table_of(name) for name in SERVICES}
+        self.tables |= {"order": order.table(POLICY), "fulfillment": fulfillment.table(AUTOMATIC)}
         self.services: dict[str, Service] = {name: Service(self, name) for name in SERVICES}
         self.views = Views(self)
         self.workload = Workload(self, orders)
