@@ -78,6 +78,8 @@ class Process:
             return
         self.dead = True
         self._running.set()
+        for consumer in self.consumers:
+            self.world.loop.call_later(SESSION_SECONDS, consumer.leave)
         for task in self.tasks:
             if task is not asyncio.current_task():
                 task.cancel()
@@ -199,9 +201,7 @@ class SimConsumer(MemoryConsumer):
 
     async def stop(self) -> None:
         self.process.consumers.remove(self)
-        if self.process.dead:
-            self.process.world.loop.call_later(SESSION_SECONDS, self.leave)
-        else:
+        if not self.process.dead:
             self.leave()
 
     def leave(self) -> None:
