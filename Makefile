@@ -65,7 +65,7 @@ sim: $(READY)
 		$(if $(SEED),--seed $(SEED)) $(if $(KINDS),--kinds $(KINDS)) $(ARGS)
 
 sim-mutants: $(READY)
-	@$(BIN)/python -m tests.simulation.mutants $(ARGS)
+	@$(BIN)/python -m tests.simulation.hunting $(ARGS)
 
 # Browser tests use the system's Chromium; where there is none they skip and say so.
 browser:

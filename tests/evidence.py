@@ -48,7 +48,7 @@ class World(Protocol):
 
     now: datetime
     payments: Payments
-    sink: Mapping[str, Any]
+    sink: Mapping[str, Sunk]
     view_marks: Mapping[Partition, int]
     documents: Mapping[str, documents.Document]
     timeline: list[Any]

@@ -39,7 +39,7 @@ def test_no_seed_breaks_an_invariant():
 
 def test_planted_bugs_are_caught_and_the_code_as_it_is_is_not_accused():
     args = ("--only", ",".join(BUGS), "--seeds", "20", "--clean", "2")
-    done = _tool("tests.simulation.mutants", *args)
+    done = _tool("tests.simulation.hunting", *args)
     assert done.stdout.splitlines()[-1] == f"planted={len(BUGS)} caught={len(BUGS)} false_alarms=0"
     assert done.returncode == 0
 

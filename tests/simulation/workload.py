@@ -294,7 +294,7 @@ class Workload:
         back = [_units(x, random.randint(1, x.quantity)) for x in event.lines]
         asked = tuple(r.ReturnLine(line_id=x.line_id, sku=x.sku, quantity=x.quantity) for x in back)
         request = r.RequestReturn(return_id=return_id, order_id=order_id, lines=asked)
-        while (await self._asking.ask("returns", request, f"key-{return_id}")).refused:
+        if (await self._asking.ask("returns", request, f"key-{return_id}")).refused:
             return  # asked before returns has heard of the parcel, or of what is left of it
         disposition = random.choice(("restock", "restock", "scrap", "missing"))
         steps: list[r.ReturnCommand] = []
