@@ -93,7 +93,8 @@ def run(loop: SimLoop, main: Coroutine[Any, Any, Any]) -> Any:
     try:
         return loop.run_until_complete(main)
     finally:
-        rest = [t for t in asyncio.all_tasks(loop) if not t.done()]
+        left = [task for task in asyncio.all_tasks(loop) if isinstance(task, SimTask)]
+        rest = sorted(left, key=lambda task: task.number)
         for task in rest:
             task.cancel()
         if rest:
