@@ -1,22 +1,23 @@
 # Needs Python 3.11 or later and make; everything else is installed into .venv.
 #   make demo [ARGS=…]   run the whole system      make test    all checks and tests
 #   make bench [ARGS=…]  measure                   make check   format, lint, types, imports, drift
+#   make sim [SEEDS=1000 ORDERS=20 SEED=n]         make sim-mutants   whether simulation finds planted bugs
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.ready-runtime
 READY := $(VENV)/.ready-dev
 PACKAGES := $(wildcard shared services ops benchmarks examples)
-TESTS := $(wildcard tests/unit tests/contract tests/integration tests/browser)
+TESTS := $(wildcard tests/unit tests/contract tests/simulation tests/integration tests/browser)
 ARGS ?=
 PYTEST_ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup check test demo bench browser stripe-mock format lock clean
+.PHONY: help setup check test demo bench sim sim-mutants browser stripe-mock format lock clean
 
 help:
-	@sed -n '2,3s/^# *//p' Makefile
+	@sed -n '2,4s/^# *//p' Makefile
 
 setup: $(READY)
 
@@ -54,6 +55,20 @@ demo: $(RUNTIME)
 
 bench: $(RUNTIME)
 	@$(BIN)/oms bench $(ARGS)
+
+# The whole system under seeds; see tests/simulation/README.md.
+SEEDS ?= 1000
+FIRST ?= 0
+ORDERS ?= 20
+SEED ?=
+KINDS ?=
+
+sim: $(READY)
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) --orders $(ORDERS) \
+		$(if $(SEED),--seed $(SEED)) $(if $(KINDS),--kinds $(KINDS)) $(ARGS)
+
+sim-mutants: $(READY)
+	@$(BIN)/python -m tests.simulation.hunting $(ARGS)
 
 # Browser tests use the system's Chromium; where there is none they skip and say so.
 browser:

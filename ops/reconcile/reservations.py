@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass, field
 
-from ops.reconcile.log import Entry
+from ops.reconcile.log import Cuts, Dossier, Entry, events
 from ops.reconcile.report import Check, Tally
 from ops.reconcile.stock import units
 from shared.events import Allocation
 from shared.events import inventory as i
+from shared.events import order as o
 
 ENDS = Check(2, "reservations end exactly once, with open units never negative")
-CHECKS = (ENDS,)
+SENT = Check(2, "a completed order has nothing reserved any more")
+CHECKS = (ENDS, SENT)
 
 Units = dict[tuple[str, str, str], int]
 
@@ -135,3 +137,17 @@ class Reservation:
         if not m.open_units:
             self.answered = True
             self._end(entry, "released")
+
+
+def check_completed(
+    dossier: Dossier, reservations: dict[str, Reservation], cuts: Cuts, tally: Tally
+) -> None:
+    """What is left of an order of which everything was sent: units that nobody consumed or gave back are lost to sale."""
+    completed = next((entry for entry, _ in events(dossier.order, o.OrderCompleted)), None)
+    if completed is None or not dossier.settled(cuts):
+        return
+    tally.saw(SENT)
+    for stream, r in reservations.items():
+        if r.holds:
+            why = f"the order is completed, but {stream} still holds {sum(r.open.values())} units"
+            tally.violation(SENT, completed, why)

@@ -14,7 +14,8 @@ SHIPPED = Check(
 )
 WAREHOUSE = Check(6, "the warehouse sends what it was told to, packed and released, once")
 BOTH = Check(6, "the warehouse's and the order's shipments and deliveries are the same")
-CHECKS = (SHIPPED, WAREHOUSE, BOTH)
+STOPPED = Check(6, "no warehouse works on an order that was cancelled")
+CHECKS = (SHIPPED, WAREHOUSE, BOTH, STOPPED)
 
 Units = dict[tuple[str, str], int]
 
@@ -206,3 +207,14 @@ def check_both(dossier: Dossier, order: OrderSide, cuts: Cuts, tally: Tally) -> 
         if package not in arrived or arrived[package].lines != delivered.lines:
             why = f"package {package} arrived, says the order; no carrier says so (or with other units)"
             tally.violation(BOTH, entry, why)
+
+
+def check_stopped(dossier: Dossier, ended: Entry | None, cuts: Cuts, tally: Tally) -> None:
+    """The fulfillments of an order that ``ended`` unsent are cancelled as well."""
+    if ended is None or "fulfillment" not in cuts or not dossier.settled(cuts):
+        return
+    tally.saw(STOPPED)
+    for stream, entries in dossier.streams_of("fulfillment"):
+        if not any(events(entries, f.FulfillmentCancelled)):
+            how = type(ended.message).__name__
+            tally.violation(STOPPED, ended, f"{how}, but {stream} was not cancelled")

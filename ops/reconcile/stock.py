@@ -169,9 +169,11 @@ def _lines(spool: Spool, entry: Entry, m: i.StockBackordered, kind: str) -> None
         spool.fact("promise", m.reservation_id, item, DECIDED, line.quantity, entry)
 
 
-def recorded(entries: Iterable[Entry], spool: Spool) -> None:
-    """What a movement recorded, to be compared with the stock streams."""
-    for entry, m in events(entries, i.MovementRecorded):
+def recorded(entries: Iterable[Entry], spool: Spool, tally: Tally) -> None:
+    """What a movement recorded, once, to be compared with the stock streams."""
+    for number, (entry, m) in enumerate(events(entries, i.MovementRecorded)):
+        if number:
+            tally.violation(MOVEMENTS, entry, f"movement {m.movement_id} was counted again")
         for line in m.lines:
             item = f"{m.kind} {line.sku} at {line.location}"
             spool.fact("movement", m.movement_id, item, DECIDED, line.quantity, entry)

@@ -111,7 +111,7 @@ class Walk:
                 found[stream].event(entry)
             stock.promises(entries, spool)
         for _, entries in dossier.streams_of("movement"):
-            stock.recorded(entries, spool)
+            stock.recorded(entries, spool, tally)
         for _, entries in dossier.streams_of("fulfillment"):
             shipping.check_warehouse(entries, tally)
         if "order" in cuts:
@@ -129,11 +129,13 @@ class Walk:
         paid = Money(tally)
         paid.check(dossier)
         money.check_ended(dossier, paid, found, cuts, tally)
+        reservations.check_completed(dossier, found, cuts, tally)
         if self.provider is not None and dossier.order:
             self.provider.compare(dossier, paid)
         side = shipping.OrderSide(tally)
         side.check(dossier)
         shipping.check_both(dossier, side, cuts, tally)
+        shipping.check_stopped(dossier, money.ending(dossier), cuts, tally)
         inspections = returning.check_returns(dossier, side.sent, self._spool, tally)
         returning.check_refunds(dossier, inspections, "returns" in cuts, tally)
         for return_id, (entry, _) in inspections.items():

@@ -36,10 +36,11 @@ class TryAgain(Exception):
     """The outside did not answer, or not now: the outcome is unknown. The effect is performed again later."""
 
 
-def retry_after(attempts: int) -> float:
-    """Seconds until the next attempt: doubling, capped, with full jitter so that a crowd spreads out."""
+def retry_after(attempts: int, chance: Callable[[], float] = random.random) -> float:
+    """Seconds until the next attempt: doubling, capped, with jitter so that a crowd spreads out. ``chance`` gives
+    numbers from 0 to 1."""
     longest: float = min(RETRY_LONGEST_SECONDS, RETRY_FIRST_SECONDS * 2**attempts)
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
+    return longest * (0.5 + chance() / 2)
 
 
 class Effects:
@@ -52,10 +53,12 @@ class Effects:
         performers: Mapping[type[msgspec.Struct], Performer],
         *,
         clock: Callable[[], datetime] = utc_now,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
         self._writer = writer
         self._clock = clock
+        self._chance = chance
         self._performers = {str(t.__struct_config__.tag): p for t, p in performers.items()}
         self._decoders = {str(t.__struct_config__.tag): msgspec.json.Decoder(t) for t in performers}
         self._fresh: list[EffectRow] = []
@@ -141,7 +144,7 @@ class Effects:
                     await self._postpone(row, f"answer not accepted: {result}", parked=True)
 
     async def _postpone(self, row: EffectRow, error: str, *, parked: bool) -> None:
-        next_at = self._clock() + timedelta(seconds=retry_after(row.attempts))
+        next_at = self._clock() + timedelta(seconds=retry_after(row.attempts, self._chance))
         level = log.error if parked else log.warning
         level(
             "effect_parked" if parked else "effect_retries", id=row.id, type=row.type, error=error

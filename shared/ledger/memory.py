@@ -152,12 +152,15 @@ def _lone_surrogate(text: str) -> bool:
 
 
 class MemoryStore(MemoryReads):
-    """A service's database in memory. Hand the ``tables`` of one store to the next, and they outlive a crash."""
+    """A service's database in memory. Hand the ``tables`` of one store to the next, and they outlive a crash; stores
+    that are used at the same time share their ``locks`` too."""
 
-    def __init__(self, tables: Tables | None = None, *, fault: Fault = calm) -> None:
+    def __init__(
+        self, tables: Tables | None = None, *, fault: Fault = calm, locks: RowLocks | None = None
+    ) -> None:
         self.tables = tables or Tables()
         self.fault = fault
-        self._locks = RowLocks()
+        self._locks = locks or RowLocks()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[MemoryTransaction]:

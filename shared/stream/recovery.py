@@ -208,12 +208,15 @@ class Recovery:
         self.behind = bool(late)
         if not late:
             return
+        generation = self._consumer.generation()
         await asyncio.sleep(TAIL_STILL_SECONDS)
         still = [p for p, m in late.items() if self._reader.marks.get(p) == m]
         if not still:
             return
         ends = await self._consumer.ends(still)
         positions = await self._consumer.positions(still)
+        if self._consumer.generation() != generation:
+            return  # these positions are what the group has committed; the marks are about to be read anew
         for p in still:
             waits = self._reader.busy or self._reader.marks.get(p) != late[p] or self.stopped(p)
             if not waits and positions.get(p, -1) >= ends[p]:

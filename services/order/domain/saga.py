@@ -81,7 +81,7 @@ class Saga:
                 retries = [
                     _capture(state, id, p)
                     for id, p in state.packages.items()
-                    if p.status == "packed"
+                    if p.status == "packed" and p.amount > 0  # a free one waits for nobody
                 ]
                 return [*self._watch_again(state, context), *retries]
             case _:

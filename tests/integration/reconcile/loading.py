@@ -22,7 +22,7 @@ from shared.ledger.migrate import migrate
 from shared.ledger.postgres import PostgresStore
 from shared.payments.rules import Entry
 from shared.payments.sqlite_store import SqliteStore
-from tests.unit.reconcile.evidence import Evidence, Log
+from tests.evidence import Evidence, Log
 from tests.unit.reconcile.world import World
 
 ROOT = Path(__file__).parents[3]

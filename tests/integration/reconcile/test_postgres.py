@@ -12,8 +12,8 @@ import pytest
 
 from ops.reconcile import CannotRead, PaymentsSource, Report, SinkSource, Sources, reconcile
 from ops.stack import Stack
+from tests.evidence import gather
 from tests.integration.reconcile.loading import Loaded
-from tests.unit.reconcile.evidence import gather
 from tests.unit.reconcile.stories import play
 from tests.unit.reconcile.world import running
 

@@ -341,6 +341,16 @@ def test_attempts_to_cancel_do_not_move_the_deadline_of_an_order():
     assert [type(m) for m in scenario.items] == [o.HoldPlaced]
 
 
+def test_releasing_a_hold_captures_nothing_for_a_free_package_that_waits():
+    free = replace(
+        x.PLACE, lines=tuple(replace(line, unit_price=0, total=0) for line in x.LINES), charges=()
+    )
+    late = OrderDeadline(order_id=x.ID, step="confirmed")
+    scenario = x.after(free, x.RESERVED, x.COMMITTED, x.TEA_PACKAGE, late)
+    scenario.when(o.ReleaseHold(order_id=x.ID, hold_id=f"{x.ID}.h1"))
+    assert [type(item) for item in scenario.items] == [o.HoldReleased, StartTimer]
+
+
 def test_the_deadline_of_a_confirmed_order_holds_it_also_while_it_is_being_cancelled():
     scenario = x.after(*x.CONFIRMED).when(CANCEL)
     scenario.when(OrderDeadline(order_id=x.ID, step="confirmed"))

@@ -8,7 +8,7 @@ from copy import deepcopy
 
 import pytest
 
-from tests.unit.reconcile.evidence import Evidence, gather
+from tests.evidence import Evidence, gather
 from tests.unit.reconcile.stories import play
 from tests.unit.reconcile.world import running
 

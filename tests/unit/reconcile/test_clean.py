@@ -13,7 +13,7 @@ from ops.reconcile.log import Cut
 from ops.reconcile.run import fits, quiet
 from shared.events import SERVICES
 from shared.events import order as o
-from tests.unit.reconcile.evidence import Evidence, gather
+from tests.evidence import Evidence, gather
 from tests.unit.reconcile.stories import play
 from tests.unit.reconcile.world import START, Shop, line, running, units
 

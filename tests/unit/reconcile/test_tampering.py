@@ -12,8 +12,8 @@ import pytest
 from ops.reconcile.mail import Mail
 from shared.events import encode
 from shared.ledger.store import Meta, Snapshot
+from tests.evidence import Evidence
 from tests.unit.reconcile.conftest import Tamper
-from tests.unit.reconcile.evidence import Evidence
 
 Ids = dict[str, str]
 
@@ -73,7 +73,20 @@ def left_a_line_it_did_not_stand_in(e: Evidence, ids: Ids) -> None:
     log.edit(row, lambda m: m.update(quantity=2))
 
 
+@case(1, "inventory", "movement-", "was counted again")
+def a_movement_counted_again(e: Evidence, ids: Ids) -> None:
+    log = e["inventory"]
+    row = log.find("oms.inventory.movement_recorded.v1")
+    log.add(row, version=(row.version or 0) + 1)
+
+
 # Invariant 2
+
+
+@case(2, "order", "order-", "the order is completed, but")
+def a_completed_order_still_holds_stock(e: Evidence, ids: Ids) -> None:
+    log = e["inventory"]
+    log.delete(log.find("oms.inventory.reservation_consumed.v1", order_id=ids["plain"]))
 
 
 @case(2, "inventory", "reservation-", "after the reservation ended by ReservationConsumed")
@@ -257,6 +270,12 @@ def no_warehouse_sent_it(e: Evidence, ids: Ids) -> None:
 def left_without_release(e: Evidence, ids: Ids) -> None:
     log = e["fulfillment"]
     log.delete(log.find("oms.fulfillment.package_released.v1", order_id=ids["plain"]))
+
+
+@case(6, "order", "order-", "was not cancelled")
+def a_warehouse_works_on_a_cancelled_order(e: Evidence, ids: Ids) -> None:
+    log = e["fulfillment"]
+    log.delete(log.find("oms.fulfillment.cancelled.v1", order_id=ids["nothing"]))
 
 
 # Invariant 7

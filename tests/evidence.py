@@ -1,9 +1,9 @@
 """What a world leaves behind, as plain lists that a test may tamper with before they are reconciled."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -14,11 +14,48 @@ from ops.reconcile.money import LedgerEntry, micros
 from services.views.domain import document as documents
 from shared.events import SERVICES, encode
 from shared.ledger.memory_tables import Tables
-from shared.ledger.store import LogRow
-from tests.unit.reconcile.world import World
+from shared.ledger.store import LogRow, Partition
+from shared.payments.rules import Entry
 
 #: Makes another message of a decoded one: fields of its JSON.
 Edit = Callable[[dict[str, Any]], None]
+
+
+class Store(Protocol):
+    """A service's store in memory."""
+
+    tables: Tables
+
+
+class Payments(Protocol):
+    """Whoever can show the provider's ledger."""
+
+    async def entries(self, after: int = 0, limit: int = 500) -> list[Entry]: ...
+
+
+class Sunk(Protocol):
+    """One e-mail that arrived, and how often."""
+
+    id: str
+    to: str
+    at: datetime
+    received: int
+
+
+class World(Protocol):
+    """Anything that has run the services in memory. ``view_marks`` is how far the views have read, ``units`` what they
+    show of the stock: on hand, reserved, allocated."""
+
+    now: datetime
+    payments: Payments
+    sink: Mapping[str, Sunk]
+    view_marks: Mapping[Partition, int]
+    documents: Mapping[str, documents.Document]
+    timeline: list[Any]
+    units: Mapping[tuple[str, str], list[int]]
+
+    @property
+    def stores(self) -> Mapping[str, Store]: ...
 
 
 @dataclass
@@ -134,7 +171,7 @@ class Evidence:
 
 async def gather(world: World) -> Evidence:
     """What the world leaves behind now."""
-    entries = await world.payments.entries(0, 1_000)
+    entries = await _ledger(world.payments)
     logs = {name: _log(name, world.stores[name].tables, world.now) for name in SERVICES}
     mails = [Mail(m.id, m.to, m.received, micros(m.at)) for m in world.sink.values()]
     ledger = [
@@ -161,6 +198,13 @@ async def gather(world: World) -> Evidence:
     return Evidence(logs, Views(cut, rows, told, units), ledger, mails)
 
 
+async def _ledger(payments: Payments) -> list[Entry]:
+    out: list[Entry] = []
+    while page := await payments.entries(out[-1].id if out else 0, 1_000):
+        out += page
+    return out
+
+
 def _log(service: str, tables: Tables, now: datetime) -> Log:
     rows = [_row(position, x.row, x.at) for position, x in tables.messages.items()]
     previous: dict[int, int | None] = dict.fromkeys(tables.messages)
@@ -172,7 +216,9 @@ def _log(service: str, tables: Tables, now: datetime) -> Log:
         len(rows),
         len(rows),
         effects={id: owed.row.subject for id, owed in tables.effects.items()},
+        effects_parked=sum(owed.parked for owed in tables.effects.values()),
         due=frozenset(t.subject for t in tables.timers.values() if t.due_at <= now),
+        parked=frozenset((row.topic, row.key.decode()) for row, _ in tables.parked.values()),
     )
     return Log(service, cut, rows, previous, dict(tables.streams))
 
