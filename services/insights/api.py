@@ -9,13 +9,13 @@ import msgspec
 from aiokafka.errors import KafkaError
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.insights import schemas
 from services.insights.domain import cover, silence
 from services.insights.domain.windows import EPOCH, Size, moment
 from services.insights.figures import Figures, Sale
 from services.insights.insights import Insights
 from services.insights.topics import NotReady
 from shared.service import Principal, Problem, Role, Timestamp, require, router
+from shared.service.answers import answer
 from shared.service.pagination import Cursor, Limit, decode_cursor, encode_cursor, link_header
 
 #: Who may look at what the house sells. Not the channels: each would see the others'.
@@ -169,7 +169,7 @@ def _json(shape: Any, headers: dict[str, str] | None = None) -> Response:
 
 
 def _sales_routes(r: APIRouter, insights: Insights) -> None:
-    @r.get("/sales", response_class=Response, responses=schemas.answer(SalesPage, "Oldest first"))
+    @r.get("/sales", response_class=Response, responses=answer(SalesPage, "Oldest first"))
     async def sales(
         *,
         who: Reader,
@@ -223,13 +223,13 @@ def _page(
 
 
 def _shop_routes(r: APIRouter, insights: Insights) -> None:
-    @r.get("/channels", response_class=Response, responses=schemas.answer(Channels, "By channel"))
+    @r.get("/channels", response_class=Response, responses=answer(Channels, "By channel"))
     async def channels(who: Reader) -> Response:
         """Order rates of the channels, and which have fallen silent."""
         figures, now = figures_of(insights), insights.clock()
         return _json(Channels(moment(figures.newest()), channel_rows(figures, now)))
 
-    @r.get("/stock-cover", response_class=Response, responses=schemas.answer(CoverPage, "By SKU"))
+    @r.get("/stock-cover", response_class=Response, responses=answer(CoverPage, "By SKU"))
     async def stock_cover(
         who: Reader,
         sku: Asked = "",
@@ -253,7 +253,7 @@ def _operator_routes(r: APIRouter, insights: Insights) -> None:
     @r.get(
         "/progress",
         response_class=Response,
-        responses=schemas.answer(ProgressView, "By topic and partition"),
+        responses=answer(ProgressView, "By topic and partition"),
     )
     async def progress(who: Reader) -> Response:
         """How far every partition was read."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
-from services.views import schemas, versions
+from services.views import versions
 from services.views.domain import view as views
 from services.views.domain.document import Document
 from services.views.domain.shown import OrderView, Summary
@@ -17,6 +17,7 @@ from services.views.handlers import TABLE
 from services.views.reader import Filter, Place, Reader, Stock, starting
 from shared.ledger.postgres import PostgresStore
 from shared.service import Identifier, Principal, Problem, Role, Timestamp, parked, require, router
+from shared.service.answers import answer
 from shared.service.conditional import etag
 from shared.service.pagination import Cursor, Limit, decode_cursor, encode_cursor, link_header
 from shared.service.problems import FieldError
@@ -181,7 +182,7 @@ def _list_routes(r: APIRouter, reader: Reader) -> None:
         page = Page([views.summary(d) for d in found], following)
         return _json(page, {"link": link})
 
-    @r.get("/orders", response_class=Response, responses=schemas.answer(Page, "Newest first"))
+    @r.get("/orders", response_class=Response, responses=answer(Page, "Newest first"))
     async def orders(
         *,
         who: OrderReader,
@@ -202,7 +203,7 @@ def _list_routes(r: APIRouter, reader: Reader) -> None:
     @r.get(
         "/customers/{id}/orders",
         response_class=Response,
-        responses=schemas.answer(Page, "Newest first"),
+        responses=answer(Page, "Newest first"),
     )
     async def customers_orders(
         id: Annotated[str, Path(max_length=254)],
@@ -219,7 +220,7 @@ def _order_routes(r: APIRouter, reader: Reader) -> None:
     @r.get(
         "/orders/{order_id}",
         response_class=Response,
-        responses=schemas.answer(OrderView, "The order, whole")
+        responses=answer(OrderView, "The order, whole")
         | {304: {"description": "Not changed since If-None-Match"}},
     )
     async def order(
@@ -240,7 +241,7 @@ def _order_routes(r: APIRouter, reader: Reader) -> None:
     @r.get(
         "/orders/{order_id}/timeline",
         response_class=Response,
-        responses=schemas.answer(Timeline, "Causes before effects"),
+        responses=answer(Timeline, "Causes before effects"),
     )
     async def timeline(order_id: Identifier, who: OrderReader) -> Response:
         """Everything that was said about an order: who, when, why, and the record itself."""
@@ -250,7 +251,7 @@ def _order_routes(r: APIRouter, reader: Reader) -> None:
     @r.get(
         "/orders/{order_id}/why",
         response_class=Response,
-        responses=schemas.answer(Why, "A tree of causes"),
+        responses=answer(Why, "A tree of causes"),
     )
     async def why(order_id: Identifier, who: OrderReader) -> Response:
         """What led to what."""
@@ -262,7 +263,7 @@ def _stock_routes(r: APIRouter, reader: Reader) -> None:
     @r.get(
         "/availability",
         response_class=Response,
-        responses=schemas.answer(StockPage, "By SKU and location"),
+        responses=answer(StockPage, "By SKU and location"),
     )
     async def availability(
         who: StockReader,
@@ -292,7 +293,7 @@ def _operator_routes(r: APIRouter, database: PostgresStore, feeder: Feeder) -> N
     @r.get(
         "/projections",
         response_class=Response,
-        responses=schemas.answer(Projections, "Versions, the newest last"),
+        responses=answer(Projections, "Versions, the newest last"),
     )
     async def projections(who: Watcher) -> Response:
         """How far each version of the views has read."""
