@@ -16,6 +16,7 @@ class FulfillmentSettings(Settings):
 
     service: str = "fulfillment"
     port: int = 8103
+    gather_s: float = 0.05  # parcels can wait that long
     automatic_locations: frozenset[str] = Field(
         frozenset(),
         description='JSON list of locations that confirm by themselves, ["*"] for all',

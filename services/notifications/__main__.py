@@ -29,6 +29,7 @@ class NotificationsSettings(Settings):
 
     service: str = "notifications"
     port: int = 8105
+    gather_s: float = 0.1  # nobody waits for it
     mail: Literal["send", "record"] = Field(
         "send", description="record: note which mails are due and send none"
     )

@@ -18,6 +18,7 @@ class ReturnsSettings(Settings):
 
     service: str = "returns"
     port: int = 8104
+    gather_s: float = 0.1  # nobody waits for it
     return_window_days: int = Field(
         30, ge=0, le=3650, description="Days after shipment in which returns need no person"
     )

@@ -28,6 +28,8 @@ log = structlog.get_logger()
 #: A rebuilt version takes over when at most this many records are unread.
 PROMOTE_LAG_MAX = 1000
 LOOK_SECONDS = 1.0
+#: A page may be this late: larger batches leave the processor to those who sell.
+GATHER_SECONDS = 0.05
 
 Connect = Callable[[str], Awaitable[StartedConsumer]]
 
@@ -58,7 +60,14 @@ class Feeding:
         self.projector = Projector(self.store)
         self._connect = connect
         self._consumer: StartedConsumer | None = None
-        self.runtime = ConsumerRuntime(TABLE, self.store, self.projector, healer, self._connected)
+        self.runtime = ConsumerRuntime(
+            TABLE,
+            self.store,
+            self.projector,
+            healer,
+            self._connected,
+            gather_seconds=GATHER_SECONDS,
+        )
         self.job = asyncio.ensure_future(self.runtime.run())
 
     async def _connected(self) -> StartedConsumer:

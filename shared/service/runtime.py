@@ -72,7 +72,13 @@ async def compose(
     effects = Effects(store, writer, performers or {})
     writer.on_effects = effects.take
     consumer = ConsumerRuntime(
-        table, store, writer, healer, lambda: _consumer(settings, table), writer.suspect
+        table,
+        store,
+        writer,
+        healer,
+        lambda: _consumer(settings, table),
+        writer.suspect,
+        gather_seconds=settings.gather_s,
     )
     runtime = Runtime(table, store, writer, consumer, relay)
     app = create_app(

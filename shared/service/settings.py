@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     peers: dict[str, str] = Field(default_factory=dict, description="JSON: service → base URL")
     peer_key: str = Field("", repr=False, description="API key to read peers' feeds")
     partitions: int = Field(4, ge=1, le=1000, description="Partitions of topics this creates")
+    gather_s: float = Field(0.005, ge=0, le=5, description="Pause of a consumer after records")
     drain_s: float = Field(9.0, gt=0, le=300, description="Time to finish work after SIGTERM")
     stalled_s: float = Field(60.0, gt=0, description="No progress while behind: exit with 70")
     loop_lag_alarm_s: float = Field(0.25, gt=0, description="Event loop delay to report")

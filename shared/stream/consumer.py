@@ -25,9 +25,12 @@ log = structlog.get_logger()
 POLL_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 COMMIT_EVERY = 20
-#: Under load a larger batch is worth a short wait: one that had this many tasks is followed by a pause.
-BUSY_TASKS = 64
-BUSY_PAUSE_SECONDS = 0.02
+#: A larger batch is worth a short wait: every poll with records is followed by one, so that others get the processor and
+#: the writer, and what comes next comes together. A service that nobody waits for waits longer, by its settings.
+GATHER_SECONDS = 0.005
+#: So does every service under load, after as many records.
+BUSY_RECORDS = 64
+BUSY_GATHER_SECONDS = 0.02
 #: How often an idle consumer tells the broker how far it is.
 COMMIT_SECONDS = 5.0
 
@@ -64,6 +67,8 @@ class ConsumerRuntime:
         healer: Healer,
         connect: Callable[[], Awaitable[StartedConsumer]],
         taken_over: Callable[[set[str]], Awaitable[None]] = _nothing,
+        *,
+        gather_seconds: float = GATHER_SECONDS,
     ) -> None:
         self._table = table
         self._store = store
@@ -71,6 +76,7 @@ class ConsumerRuntime:
         self._healer = healer
         self._connect = connect
         self._taken_over = taken_over
+        self._gather_seconds = gather_seconds
         self.marks: dict[Partition, Mark] = {}
         self._wanted_names = {tag.rpartition(".")[0] for t in table.handlers for tag in [t.tag()]}
         producers = {t: catalogue.sequenced_by(t) for t in table.topics}
@@ -125,8 +131,8 @@ class ConsumerRuntime:
             if records:
                 await self._handle(recovery, records)
                 polls += 1
-                if sum(map(len, records.values())) >= BUSY_TASKS:
-                    await asyncio.sleep(BUSY_PAUSE_SECONDS)
+                busy = sum(map(len, records.values())) >= BUSY_RECORDS
+                await asyncio.sleep(max(self._gather_seconds, BUSY_GATHER_SECONDS * busy))
             if polls >= COMMIT_EVERY or (polls and clock() - committed > COMMIT_SECONDS):
                 await self._commit(consumer)
                 polls, committed = 0, clock()

@@ -43,7 +43,7 @@ class MemoryBroker:
         self.logs: dict[Partition, Log] = {}
         self.fault = fault
         self._groups: dict[str, Group] = {}
-        self._changed = asyncio.Event()
+        self._waiting: dict[MemoryConsumer, asyncio.Future[None]] = {}
         for topic, partitions in (topics or {}).items():
             self.create(topic, partitions)
 
@@ -66,7 +66,7 @@ class MemoryBroker:
         offset = log.end
         log.records[offset] = Record(*partition, offset, record.key, record.value, record.headers)
         log.end += 1
-        self.wake()
+        self.wake(partition)
         return offset
 
     def repeat(self, partition: Partition, offset: int) -> None:
@@ -95,17 +95,19 @@ class MemoryBroker:
         g.given = {m: frozenset(share) for m, share in shares.items()}
         self.wake()
 
-    def wake(self) -> None:
-        """Let waiting consumers look."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+    def wake(self, partition: Partition | None = None) -> None:
+        """Let waiting consumers look: those that read a partition, or all."""
+        for consumer, waiting in self._waiting.items():
+            if not waiting.done() and (partition is None or consumer.reads(partition)):
+                waiting.set_result(None)
 
-    async def change(self, timeout_seconds: float) -> None:
-        """Wait until something happens, or for some seconds."""
+    async def change(self, consumer: "MemoryConsumer", timeout_seconds: float) -> None:
+        """Wait until something happens that a consumer should see, or for some seconds."""
+        waiting = self._waiting[consumer] = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.wait_for(self._changed.wait(), timeout_seconds)
-        except TimeoutError:
-            return
+            await asyncio.wait((waiting,), timeout=timeout_seconds)
+        finally:
+            del self._waiting[consumer]
 
 
 class MemoryProducer:
@@ -158,7 +160,7 @@ class MemoryConsumer:
             fetched = self._fetch()
             if fetched:
                 return fetched
-            await self._broker.change(timeout_seconds)
+            await self._broker.change(self, timeout_seconds)
             if not self._moved():
                 return self._fetch()
         self._generation = self._group.generation
@@ -188,6 +190,10 @@ class MemoryConsumer:
                 position = log.end  # nothing but holes is left
             self._positions[partition] = position
         return out
+
+    def reads(self, partition: Partition) -> bool:
+        """Whether `poll` returns records of a partition."""
+        return partition in self._assigned and partition not in self._paused
 
     def assigned(self) -> frozenset[Partition]:
         """The partitions of this member."""

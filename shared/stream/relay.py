@@ -18,6 +18,8 @@ log = structlog.get_logger()
 ROWS_MAX = 2000
 IDLE_SECONDS = 0.5
 RETRY_SECONDS = 1.0
+#: After publishing, so that the next records share their requests to the broker.
+GATHER_SECONDS = 0.004
 #: Rows that wait in memory to be published; while the broker is away the rest waits in the store alone.
 OFFERED_ROWS_MAX = 20_000
 #: Batches between two writes of the cursor. After a crash at most these are published again, as duplicates.
@@ -53,7 +55,8 @@ def envelope(row: FeedRow, source: str) -> Envelope:
 
 class Relay:
     """One service's publisher. What this process has just committed is published from memory; a gap before it (another
-    process has appended, or this one has just started) is read from the store. Two at once are harmless: each publishes
+    process has appended, or this one has just started) is read from the store, as is everything when nothing is offered
+    for a while. Two at once are harmless: each publishes
     the whole feed from its own cursor, so nothing overtakes."""
 
     def __init__(
@@ -95,36 +98,43 @@ class Relay:
         # before every mark would make the relay publish the same batches for ever.
         self.published = max(self.published, marked)
         parts = 0
+        look = True  # whether the store may have what nobody has offered
         while True:
             self._wake.clear()
-            part = await self._next()
-            if part.rows:
+            part = self._from_memory()
+            if part is None and (look or self._offered):
+                part = await self._store.feed(self.published, ROWS_MAX)
+                look = bool(part.rows)
+            if part is not None and part.rows:
                 crashpoints.reach(crashpoints.BEFORE_PUBLISH)
                 await self._publish(producer, part.rows)
                 crashpoints.reach(crashpoints.AFTER_PUBLISH)
                 parts += 1
-            self.published = max(self.published, part.upto)
-            idle = not part.rows and not self._offered
-            if self.published > marked and (idle or parts % CURSOR_EVERY == 0):
+                await asyncio.sleep(GATHER_SECONDS)
+            if part is not None:
+                self.published = max(self.published, part.upto)
+            if self.published > marked and parts >= CURSOR_EVERY:
                 await self._store.mark_published(self.published)
-                marked = self.published
-            if idle:
+                marked, parts = self.published, 0
+            if not look and not self._offered:
                 try:
                     await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
                 except TimeoutError:
-                    continue
+                    # Time for what need not be done while there is work.
+                    look = True
+                    if self.published > marked:
+                        await self._store.mark_published(self.published)
+                        marked, parts = self.published, 0
 
-    async def _next(self) -> FeedPart:
-        """What follows the last published position: offered parts as far as they connect, else what the store has."""
+    def _from_memory(self) -> FeedPart | None:
+        """What was offered and follows the last published position; None when that is nothing, or not known here."""
         upto, rows = self.published, list[FeedRow]()
         while self._offered and self._offered[0].after <= upto and len(rows) < ROWS_MAX:
             part = self._offered.popleft()
             self._offered_rows -= len(part.rows)
             rows += [row for row in part.rows if row.position > upto]
             upto = max(upto, part.upto)
-        if upto > self.published:
-            return FeedPart(self.published, upto, rows)
-        return await self._store.feed(self.published, ROWS_MAX)
+        return FeedPart(self.published, upto, rows) if upto > self.published else None
 
     async def _publish(self, producer: Producer, rows: list[FeedRow]) -> None:
         """Each partition in order, partitions side by side; the first failure stops them all."""

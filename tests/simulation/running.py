@@ -50,6 +50,7 @@ def _simulated() -> Iterator[None]:
 
     before, configured = crashpoints.reach, structlog.get_config()
     crashpoints.reach = reach
+    gc.freeze()  # what was there before need not be looked through
     gc.disable()
     structlog.configure(processors=[_silence], cache_logger_on_first_use=False)
     try:
@@ -57,6 +58,7 @@ def _simulated() -> Iterator[None]:
     finally:
         gc.enable()
         gc.collect()
+        gc.unfreeze()
         crashpoints.reach = before
         structlog.configure(**configured)
 
