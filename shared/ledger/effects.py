@@ -89,7 +89,8 @@ class Effects:
                 self._running[row.id] = task
             if not self._fresh:
                 try:
-                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._wake.wait()
                 except TimeoutError:
                     continue
 

@@ -118,7 +118,8 @@ class Relay:
                 marked, parts = self.published, 0
             if not look and not self._offered:
                 try:
-                    await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
+                    async with asyncio.timeout(IDLE_SECONDS):
+                        await self._wake.wait()
                 except TimeoutError:
                     # Time for what need not be done while there is work.
                     look = True

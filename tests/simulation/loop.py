@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections import deque
 from collections.abc import Coroutine
+from heapq import heappop
 from random import Random
 from typing import Any
 
@@ -31,19 +33,6 @@ class SimTask(asyncio.Task):  # type: ignore[type-arg]
         return self.number
 
 
-class _Jump:
-    """Stands where a loop has its selector: instead of waiting, moves the clock."""
-
-    def __init__(self, loop: SimLoop) -> None:
-        self._loop = loop
-
-    def select(self, timeout: float | None) -> list[Any]:
-        if timeout is None:
-            raise Deadlock("nothing is ready and no timer is set")
-        self._loop.now += max(0.0, timeout)
-        return []
-
-
 class SimLoop(asyncio.BaseEventLoop):
     """See the module. ``now`` is seconds since the world began."""
 
@@ -51,8 +40,6 @@ class SimLoop(asyncio.BaseEventLoop):
         super().__init__()
         self.now = 0.0
         self.steps = 0
-        self._selector = _Jump(self)
-        self._clock_resolution = 1e-9
         self._order = Random(f"{seed}:order")
         self._tasks = 0
         self.set_task_factory(self._new_task)
@@ -71,17 +58,25 @@ class SimLoop(asyncio.BaseEventLoop):
         return task
 
     def _run_once(self) -> None:
-        ready = self._ready  # type: ignore[has-type]
-        self.steps += len(ready)
-        if len(ready) > 1:
-            drawn = list(ready)
+        """What is due now, in an order that is drawn; when nothing is, time jumps to the next timer."""
+        ready: deque[asyncio.Handle] = self._ready  # type: ignore[has-type]
+        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[has-type]
+        while timers and timers[0].cancelled():
+            heappop(timers)
+        if not ready and not self._stopping:  # type: ignore[has-type]
+            if not timers:
+                raise Deadlock("nothing is ready and no timer is set")
+            self.now = max(self.now, timers[0].when())
+        while timers and timers[0].when() <= self.now:
+            ready.append(heappop(timers))
+        drawn = [handle for handle in ready if not handle.cancelled()]
+        ready.clear()
+        self.steps += len(drawn)
+        if len(drawn) > 1:
             self._order.shuffle(drawn)
-            ready.clear()
-            ready.extend(drawn)
-        super()._run_once()  # type: ignore[misc]
-
-    def _process_events(self, event_list: list[Any]) -> None:
-        """There is no I/O."""
+        for handle in drawn:
+            if not handle.cancelled():
+                handle._run()
 
     def _write_to_self(self) -> None:
         """There are no threads that could have to wake it."""
