@@ -17,6 +17,7 @@ import structlog
 from shared.events import BadPayload, UnknownType
 from shared.ledger import crashpoints
 from shared.ledger.batch import Batch, Unreadable, wanted
+from shared.ledger.settlement import Result, Settlement
 from shared.ledger.store import (
     Conflict,
     EffectRow,
@@ -30,7 +31,7 @@ from shared.ledger.store import (
     Unwritable,
 )
 from shared.ledger.table import Table
-from shared.ledger.work import IdempotencyMismatch, Outcome, Overloaded, Task, Unit, parked_row
+from shared.ledger.work import Outcome, Overloaded, Task, Unit
 
 log = structlog.get_logger()
 
@@ -41,7 +42,6 @@ WAITING_TASKS_MAX = 20_000
 #: How often a batch is run again when another writer created one of its streams first.
 CONFLICT_RETRIES_MAX = 10
 
-Result = Outcome | Exception
 Waiting = tuple[Unit, "asyncio.Future[list[Result]]"]
 
 
@@ -202,7 +202,7 @@ class Writer:
             _check_fences(units, found)
             states = await self._states(tx, found)
             batch = Batch(self._table, found, states, self._clock(), self._partitions)
-            settle = _Settlement(self._table, batch, found, poison)
+            settle = Settlement(self._table, batch, found, poison)
             results = [[settle.settle(task) for task in unit.tasks] for unit in units]
             writes = batch.finish()
             self.suspects |= {(row.topic, row.key) for row in writes.parked}
@@ -236,90 +236,6 @@ class Writer:
         for tag, data in await tx.read_events(stream):
             state = category.evolve(state, self._table.codec.decode(tag, data))
         return state
-
-
-class _Settlement:
-    """Settles each task of a batch: handled, already done, answered before, or parked."""
-
-    def __init__(self, table: Table, batch: Batch, found: Found, poison: dict[int, str]) -> None:
-        self._table = table
-        self._batch = batch
-        self._found = found
-        self._poison = poison
-        self._parked_keys = set(found.parked_keys)
-        self._answers = dict(found.answers)
-
-    def settle(self, task: Task) -> Result:
-        writes = self._batch.writes
-        if task.partition is not None and task.mark is not None:
-            writes.checkpoints[task.partition] = task.mark
-        if self._already_done(task):
-            return Outcome(skipped=True)
-        if task.idempotency is not None and (answered := self._answered(task)) is not None:
-            return answered
-        record = task.record
-        if (
-            record is not None
-            and task.parked_id is None
-            and (record.topic, record.key) in self._parked_keys
-        ):
-            return self._park(task, "queued behind a parked message of the same key")
-        error = self._poison.get(id(task)) or task.error
-        if error:
-            return self._park(task, error) if record is not None else Unwritable(error)
-        if task.message is None or type(task.message) not in self._table.handlers:
-            outcome = Outcome(skipped=True)
-        else:
-            try:
-                outcome = self._batch.handle(task)
-            except Exception as failed:
-                log.exception("decider_failed", type=task.message.tag(), id=task.id)
-                reason = f"{type(failed).__name__}: {failed}"
-                return self._park(task, reason) if record is not None else failed
-        return self._done(task, outcome)
-
-    def _done(self, task: Task, outcome: Outcome) -> Outcome:
-        """Settle what the task claimed, and keep the answer to a request."""
-        writes = self._batch.writes
-        if task.effect is not None:
-            writes.effects_answered.add(task.effect)
-        if task.parked_id is not None:
-            writes.parked_done.add(task.parked_id)
-        if task.idempotency is not None and task.respond is not None:
-            scope, key, _ = task.idempotency
-            outcome.answer = task.respond(outcome)
-            writes.answers[scope, key] = self._answers[scope, key] = outcome.answer
-        return outcome
-
-    def _already_done(self, task: Task) -> bool:
-        """Whether another process, or an earlier task of this batch, has claimed the effect, timer or parked record."""
-        found, writes = self._found, self._batch.writes
-        if task.effect is not None:
-            return task.effect not in found.effects or task.effect in writes.effects_answered
-        if task.timer is not None:
-            moved = (task.timer.subject, task.timer.name) in writes.timers
-            return task.timer not in found.timers or moved
-        if task.parked_id is not None:
-            return task.parked_id not in found.parked_ids or task.parked_id in writes.parked_done
-        return False
-
-    def _answered(self, task: Task) -> Result | None:
-        assert task.idempotency is not None
-        scope, key, fingerprint = task.idempotency
-        answer = self._answers.get((scope, key))
-        if answer is None:
-            return None
-        if answer.fingerprint != fingerprint:
-            return IdempotencyMismatch(f"Idempotency-Key {key!r} was used for another request")
-        return Outcome(skipped=True, answer=answer)
-
-    def _park(self, task: Task, error: str) -> Outcome:
-        """Put the record aside. One that is already parked stays where it is, in its order."""
-        assert task.record is not None
-        if task.parked_id is None:
-            self._batch.writes.parked.append(parked_row(task, error))
-            self._parked_keys.add((task.record.topic, task.record.key))
-        return Outcome(parked=error)
 
 
 def _partitions(task: Task, expected: dict[Any, Mark]) -> list[Any]:

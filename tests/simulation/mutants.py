@@ -30,7 +30,7 @@ from services.views import projector
 from shared.events import Items, Refused
 from shared.events import inventory as i
 from shared.events import order as o
-from shared.ledger import batch, writer
+from shared.ledger import batch, settlement, writer
 from shared.ledger.effects import Effects
 from shared.ledger.store import Mark, Meta, Unavailable
 from shared.ledger.table import Handler
@@ -189,18 +189,18 @@ def parked_key_overtaken(patch: Patch) -> None:
 @mutant
 def effect_answer_settled_twice(patch: Patch) -> None:
     """The answer of a call that was made twice is decided about twice."""
-    right = writer._Settlement._already_done
+    right = settlement.Settlement._already_done
 
     def already_done(self: Any, task: Any) -> bool:
         return task.effect is None and right(self, task)
 
-    patch.set(writer._Settlement, "_already_done", already_done)
+    patch.set(settlement.Settlement, "_already_done", already_done)
 
 
 @mutant
 def idempotency_key_forgotten(patch: Patch) -> None:
     """Answers are not kept."""
-    right = writer._Settlement._done
+    right = settlement.Settlement._done
 
     def done(self: Any, task: Any, outcome: Outcome) -> Outcome:
         before = dict(self._batch.writes.answers)
@@ -208,7 +208,7 @@ def idempotency_key_forgotten(patch: Patch) -> None:
         self._batch.writes.answers = before
         return outcome
 
-    patch.set(writer._Settlement, "_done", done)
+    patch.set(settlement.Settlement, "_done", done)
 
 
 @mutant
