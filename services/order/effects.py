@@ -25,7 +25,7 @@ from shared.payments.port import (
     Refused,
     Voided,
 )
-from shared.service.runtime import Performers
+from shared.service.engine import Performers
 
 Request = AuthorisePayment | CapturePayment | VoidPayment | RefundPayment
 Answer = AuthorisationAnswered | CaptureAnswered | VoidAnswered | RefundAnswered

@@ -1,26 +1,25 @@
-"""The moving parts of an event-sourced service, put together: store, writer, consumer, relay, timers, effects.
+"""An event-sourced service on real ground: its engine over Postgres and Kafka, behind HTTP.
 
 ``compose`` is what a service's ``__main__`` calls with its table, its performers and its routes.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import msgspec
 import structlog
 from fastapi import APIRouter
 from prometheus_client import Gauge
 
-from shared.ledger.effects import Effects, Performer
 from shared.ledger.postgres import PostgresStore
 from shared.ledger.store import Unavailable
 from shared.ledger.table import Table
-from shared.ledger.timers import Timers
 from shared.ledger.writer import Writer
 from shared.service import operations
+from shared.service.engine import Engine, Performers
 from shared.service.http import ServiceApp, create_app
 from shared.service.lifecycle import Service
 from shared.service.security import Keyring
@@ -51,9 +50,6 @@ class Runtime:
     relay: Relay
 
 
-Performers = Mapping[type[msgspec.Struct], Performer]
-
-
 @asynccontextmanager
 async def compose(
     settings: Settings,
@@ -67,34 +63,30 @@ async def compose(
     store = PostgresStore(settings.database)
     await store.open()
     healer = HttpHealer(settings.peers, settings.peer_key)
-    relay = Relay(store, f"/oms/{table.service}", lambda: _producer(settings))
-    writer = Writer(table, store, partitions=settings.partitions, on_commit=relay.offer)
-    effects = Effects(store, writer, performers or {})
-    writer.on_effects = effects.take
-    consumer = ConsumerRuntime(
+    engine = Engine(
         table,
         store,
-        writer,
         healer,
+        lambda: _producer(settings),
         lambda: _consumer(settings, table),
-        writer.suspect,
+        performers or {},
+        partitions=settings.partitions,
         gather_seconds=settings.gather_s,
     )
-    runtime = Runtime(table, store, writer, consumer, relay)
+    runtime = Runtime(table, store, engine.writer, engine.consumer, engine.relay)
     app = create_app(
         table.service, keyring=Keyring.from_file(settings.keys_file), access_log=settings.access_log
     )
     app.include_router(operations.routes(runtime))
     app.include_router(routes(runtime, app))
     _measure(app, runtime)
-    tasks = [
-        Task("consumer", lambda handle: _consume(handle, consumer)),
-        Task("timers", lambda handle: _run(handle, Timers(table, store, writer).run)),
-        Task("effects", lambda handle: _run(handle, effects.run)),
-        Task("writer", lambda handle: _run(handle, writer.run)),
-        Task("relay", lambda handle: _run(handle, relay.run)),
-        Task("database", lambda handle: _watch_database(handle, store)),
+    tasks = [Task("consumer", lambda handle: _consume(handle, engine.consumer))]
+    tasks += [
+        Task(name, partial(_run, work=part.run))
+        for name, part in engine.parts.items()
+        if part is not engine.consumer
     ]
+    tasks.append(Task("database", lambda handle: _watch_database(handle, store)))
     try:
         yield Service(app, tasks)
     finally:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from shared.events import catalogue
-from shared.ledger.effects import Effects
 from shared.ledger.memory import MemoryStore, RowLocks
 from shared.ledger.memory_tables import Tables
 from shared.ledger.store import Conflict, Head, Partition, Record, Unavailable
-from shared.ledger.timers import Timers
-from shared.ledger.writer import Writer
-from shared.stream.consumer import ConsumerRuntime
+from shared.service.engine import Engine
 from shared.stream.healer import CannotHeal
 from shared.stream.memory import MemoryConsumer, MemoryProducer
 from shared.stream.port import BrokerLost, Outgoing
-from shared.stream.relay import Relay, envelope
+from shared.stream.relay import envelope
 from tests.simulation.loop import RUNNING
 
 if TYPE_CHECKING:
@@ -259,46 +256,34 @@ class PeerHealer:
 
 
 class ServiceProcess(Process):
-    """One process of a service with streams, put together as `shared.service.runtime.compose` does."""
+    """One process of a service with streams, by the engine of the real one."""
 
     def __init__(self, service: Service, number: int) -> None:
         super().__init__(service, number)
         world = self.world
         table = world.tables[service.name]
-        self.table = table
         self.store = MemoryStore(service.tables, fault=self.at_store, locks=service.locks)
-        self.relay = Relay(self.store, f"/oms/{service.name}", self._producer)
-        self.writer = Writer(
+        self.engine = Engine(
             table,
             self.store,
+            PeerHealer(world),
+            self._producer,
+            lambda: self._consumer(table.topics),
+            world.performers.get(service.name, {}),
             partitions=PARTITIONS,
             clock=self.clock,
-            on_commit=self.relay.offer,
+            chance=self.chance,
         )
-        performers = world.performers.get(service.name, {})
-        self.effects = Effects(
-            self.store, self.writer, performers, clock=self.clock, chance=self.chance
-        )
-        self.writer.on_effects = self.effects.take
-        self.consumer = ConsumerRuntime(
-            table, self.store, self.writer, PeerHealer(world), self._consumer, self.writer.suspect
-        )
-        self.timers = Timers(table, self.store, self.writer, clock=self.clock)
+        self.table, self.writer, self.consumer = table, self.engine.writer, self.engine.consumer
 
     async def _producer(self) -> SimProducer:
         return SimProducer(self)
 
-    async def _consumer(self) -> SimConsumer:
-        return SimConsumer(self, f"oms-{self.service.name}", self.table.topics)
+    async def _consumer(self, topics: Iterable[str]) -> SimConsumer:
+        return SimConsumer(self, f"oms-{self.service.name}", topics)
 
     def parts(self) -> list[Coroutine[Any, Any, None]]:
-        return [
-            self.consumer.run(),
-            self.timers.run(),
-            self.effects.run(),
-            self.writer.run(),
-            self.relay.run(),
-        ]
+        return [part.run() for part in self.engine.parts.values()]
 
 
 class Service:
