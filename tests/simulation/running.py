@@ -22,20 +22,23 @@ def play(
 ) -> Outcome:
     """Live through one world. The same arguments give the same outcome, in every run and on every machine."""
     with _simulated():
-        world = World(seed, orders, kinds_of(seed) if kinds is None else kinds, trace=trace)
-        try:
-            run(world.loop, world.live())
-        except Exception as error:  # noqa: BLE001 - a world that breaks down is a finding
-            world.violation(f"the world broke down: {type(error).__name__}: {error}")
-        return Outcome(
-            seed,
-            tuple(world.violations),
-            dict(world.chaos.fired),
-            world.watch.digest,
-            world.loop.now,
-            sum(len(s.tables.messages) for s in world.services.values()),
-            world.loop.steps,
-        )
+        return _lived(World(seed, orders, kinds_of(seed) if kinds is None else kinds, trace=trace))
+
+
+def _lived(world: World) -> Outcome:
+    try:
+        run(world.loop, world.live())
+    except Exception as error:  # noqa: BLE001 - a world that breaks down is a finding
+        world.violation(f"the world broke down: {type(error).__name__}: {error}")
+    return Outcome(
+        world.seed,
+        tuple(world.violations),
+        dict(world.chaos.fired),
+        world.watch.digest,
+        world.loop.now,
+        sum(len(s.tables.messages) for s in world.services.values()),
+        world.loop.steps,
+    )
 
 
 @contextmanager
