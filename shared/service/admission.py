@@ -1,0 +1,80 @@
+"""Whether new work is let in: by how much is under way in this process, and by how far the house is behind.
+
+Only operations that declare themselves new work (placing an order) pass here. What is under way already goes on: reads,
+cancellations, the work of operators and of the other services are never turned away by it.
+
+Two bounds, because there are two queues. What waits in this process is bounded by a number: at a steady rate it is a
+bound on the time that a request waits (Little's law), and when the database stops it fills at once, so that callers are
+told now and not after ten seconds. What waits behind it, on the topics, is bounded by lag: a request that is durable in
+two milliseconds is no success when its order is looked at in ten minutes. Between half of that bound and all of it a
+growing share is turned away, so that the flow settles at what the house can carry instead of swinging.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from fastapi import Depends
+
+from shared.service.problems import Problem
+
+RETRY_AFTER_S = 1
+RETRY_AFTER_LAG_S = 5
+
+
+async def is_new_work() -> None:
+    """Marks an operation that brings new work; see NEW_WORK."""
+
+
+NEW_WORK = Depends(is_new_work)
+"""`dependencies=[NEW_WORK]` on a route: turned away first when there is too much to do."""
+
+
+class Admission:
+    """The gate. ``in_flight_max`` requests of new work at once; ``lag_max`` records that a consumer may be behind, 0 for
+    any. ``lag`` is set from outside, by whoever measures it."""
+
+    def __init__(
+        self, in_flight_max: int, lag_max: int = 0, chance: Callable[[], float] = random.random
+    ) -> None:
+        self.lag = 0
+        self.in_flight = 0
+        self.shed = {"in_flight": 0, "lag": 0}
+        self._in_flight_max = in_flight_max
+        self._lag_max = lag_max
+        self._chance = chance
+
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        """One request of new work, for as long as it is under way. Raises `Problem` 503."""
+        if self.in_flight >= self._in_flight_max:
+            self.shed["in_flight"] += 1
+            raise _overloaded("Too many orders are being placed at once.", RETRY_AFTER_S)
+        if self._lag_max and self.lag * 2 > self._lag_max and self._chance() < self.shed_share:
+            self.shed["lag"] += 1
+            raise _overloaded(
+                f"What was taken before is still being worked on ({self.lag} records).",
+                RETRY_AFTER_LAG_S,
+            )
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+    @property
+    def shed_share(self) -> float:
+        """The share that is turned away for lag: 0 up to half of the bound, 1 from the bound on."""
+        if not self._lag_max:
+            return 0.0
+        return min(1.0, max(0.0, 2 * self.lag / self._lag_max - 1))
+
+
+def _overloaded(why: str, retry_after_s: int) -> Problem:
+    return Problem(
+        503,
+        "overloaded",
+        "Too much to do",
+        detail=f"{why} Nothing has happened: repeat with the same Idempotency-Key after Retry-After.",
+        retry_after_s=retry_after_s,
+    )
