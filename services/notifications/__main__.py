@@ -8,9 +8,10 @@ from typing import Literal
 
 import structlog
 from fastapi import APIRouter
-from pydantic import Field, field_validator
+from pydantic import Field, IPvAnyNetwork, field_validator
 
 from services.notifications import api
+from services.notifications.addresses import Addresses
 from services.notifications.directory import Directory
 from services.notifications.effects import performers
 from services.notifications.handlers import table
@@ -45,6 +46,12 @@ class NotificationsSettings(Settings):
         description=f"secret of {KEY_LENGTH_MIN} or more characters; without it webhooks are off",
     )
 
+    webhook_networks: tuple[IPvAnyNetwork, ...] = Field(
+        (),
+        description="JSON list of networks inside that webhooks may go to all the same; "
+        '["127.0.0.0/8"] for receivers on this machine',
+    )
+
     @field_validator("mail_from")
     @classmethod
     def _mail_from_is_an_address(cls, value: str) -> str:
@@ -75,7 +82,8 @@ async def service(settings: NotificationsSettings) -> AsyncIterator[Service]:
     """The notifications service, connected."""
     secrets = Secrets(settings.webhook_key) if settings.webhook_key else None
     directory = Directory()
-    courier = None if secrets is None else Courier(directory.find, secrets)
+    addresses = Addresses(settings.webhook_networks)
+    courier = None if secrets is None else Courier(directory.find, secrets, addresses=addresses)
     if courier is None:
         log.info("webhooks_off", next="set OMS_WEBHOOK_KEY to sign and send webhooks")
     pool = SmtpPool(
@@ -90,7 +98,7 @@ async def service(settings: NotificationsSettings) -> AsyncIterator[Service]:
 
     def routes(runtime: Runtime, _: ServiceApp) -> APIRouter:
         directory.attach(runtime.writer)
-        return api.routes(runtime, secrets)
+        return api.routes(runtime, secrets, addresses)
 
     decides = table(send=settings.mail == "send", webhooks=secrets is not None)
     mailer = Mailer(pool, sender(settings.mail_from))
