@@ -75,10 +75,16 @@ SHAPES = {
             "SMTP_USERNAME": "smtp-username",
             "SMTP_PASSWORD": "smtp-password",
             "WEBHOOK_KEY": "webhook-key",
+            "TRACKING_KEYS": "tracking-keys",
         },
         internet=(443, 587),  # webhooks, and the mail server with STARTTLS
     ),
-    "views": Shape(memory="128Mi", reads=views.TABLE.topics, group_per_version=True),
+    "views": Shape(
+        memory="128Mi",
+        secrets={"TRACKING_KEYS": "tracking-keys"},
+        reads=views.TABLE.topics,
+        group_per_version=True,
+    ),
     "integrations": Shape(
         secrets={"SHOPIFY_SECRETS": "shopify-secrets"},
         reads_if_set=_WITH_WAREHOUSES,

@@ -18,8 +18,10 @@ from services.notifications.handlers import table
 from services.notifications.mailer import Mailer
 from services.notifications.signing import KEY_LENGTH_MIN, Secrets
 from services.notifications.smtp import SmtpPool, Tls
+from services.notifications.tracking import ParcelPage
 from services.notifications.webhooks import Courier
 from shared.service import Service, ServiceApp, Settings, run
+from shared.service.links import TRACKING_KEYS, Links, TrackingKeys
 from shared.service.runtime import Runtime, compose
 
 log = structlog.get_logger()
@@ -40,6 +42,12 @@ class NotificationsSettings(Settings):
     smtp_username: str | None = None
     smtp_password: str | None = Field(None, repr=False)
     smtp_connections: int = Field(8, ge=1, le=64, description="Connections to the mail server")
+    tracking_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="The views' address as customers reach it; without it mails have no tracking link",
+    )
+    tracking_keys: TrackingKeys = Field({}, repr=False, description=TRACKING_KEYS)
     webhook_key: str = Field(
         "",
         repr=False,
@@ -101,7 +109,8 @@ async def service(settings: NotificationsSettings) -> AsyncIterator[Service]:
         return api.routes(runtime, secrets, addresses)
 
     decides = table(send=settings.mail == "send", webhooks=secrets is not None)
-    mailer = Mailer(pool, sender(settings.mail_from))
+    page = ParcelPage(settings.tracking_url, Links(settings.tracking_keys))
+    mailer = Mailer(pool, sender(settings.mail_from), page.link_to)
     try:
         async with compose(settings, decides, routes, performers(mailer, courier)) as composed:
             yield composed

@@ -73,7 +73,7 @@ class Addresses:
         except OSError:
             return
         for *_, where in found:
-            self.check(where[0])
+            self.check(str(where[0]))
 
 
 def host_of(url: str) -> str:
