@@ -30,6 +30,20 @@ NEW_WORK = Depends(is_new_work)
 """`dependencies=[NEW_WORK]` on a route: turned away first when there is too much to do."""
 
 
+def _overloaded(why: str, retry_after_s: int) -> Problem:
+    return Problem(
+        503,
+        "overloaded",
+        "Too much to do",
+        detail=f"{why} Nothing has happened: repeat with the same Idempotency-Key after Retry-After.",
+        retry_after_s=retry_after_s,
+    )
+
+
+TOO_MANY = _overloaded("Too many orders are being placed at once.", RETRY_AFTER_S)
+TOO_FAR_BEHIND = _overloaded("What was taken before is still being worked on.", RETRY_AFTER_LAG_S)
+
+
 class Admission:
     """The gate. ``in_flight_max`` requests of new work at once; ``lag_max`` records that a consumer may be behind, 0 for
     any. ``lag`` is set from outside, by whoever measures it."""
@@ -44,18 +58,27 @@ class Admission:
         self._lag_max = lag_max
         self._chance = chance
 
-    @contextmanager
-    def enter(self) -> Iterator[None]:
-        """One request of new work, for as long as it is under way. Raises `Problem` 503."""
+    def refusal(self) -> Problem | None:
+        """Why a request of new work is turned away now, counted as such; None when it may go on."""
         if self.in_flight >= self._in_flight_max:
             self.shed["in_flight"] += 1
-            raise _overloaded("Too many orders are being placed at once.", RETRY_AFTER_S)
+            return TOO_MANY
         if self._lag_max and self.lag * 2 > self._lag_max and self._chance() < self.shed_share:
             self.shed["lag"] += 1
-            raise _overloaded(
-                f"What was taken before is still being worked on ({self.lag} records).",
-                RETRY_AFTER_LAG_S,
-            )
+            return TOO_FAR_BEHIND
+        return None
+
+    @contextmanager
+    def enter(self, *, asked: bool = False) -> Iterator[None]:
+        """One request of new work, for as long as it is under way; ``asked`` when the door has asked `refusal` before,
+        so that lag has had its chance. Raises `Problem` 503."""
+        if not asked:
+            problem = self.refusal()
+        else:
+            problem = TOO_MANY if self.in_flight >= self._in_flight_max else None
+            self.shed["in_flight"] += problem is not None
+        if problem is not None:
+            raise problem
         self.in_flight += 1
         try:
             yield
@@ -68,13 +91,3 @@ class Admission:
         if not self._lag_max:
             return 0.0
         return min(1.0, max(0.0, 2 * self.lag / self._lag_max - 1))
-
-
-def _overloaded(why: str, retry_after_s: int) -> Problem:
-    return Problem(
-        503,
-        "overloaded",
-        "Too much to do",
-        detail=f"{why} Nothing has happened: repeat with the same Idempotency-Key after Retry-After.",
-        retry_after_s=retry_after_s,
-    )

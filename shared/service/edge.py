@@ -38,6 +38,9 @@ _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _PROBES = frozenset(("/livez", "/readyz"))
 log = structlog.stdlib.get_logger("oms.http")
 
+#: Status, headers and body of an answer.
+Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+
 
 class Exchange:
     """Wraps `send`: remembers the status, adds the headers that every answer has."""
@@ -266,9 +269,7 @@ def as_problem(error: Exception) -> Problem | None:
     return None
 
 
-def render(
-    problem: Problem, scope: Scope, trace: telemetry.Trace | None
-) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def render(problem: Problem, scope: Scope, trace: telemetry.Trace | None) -> Answer:
     """Status, headers and body of the answer to `scope`'s request."""
     raw: Any = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
     instance = quote(raw.split(b"?", 1)[0][:200], safe="/%:@!$&'()*+,;=~")

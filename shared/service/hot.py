@@ -70,7 +70,7 @@ class HotOperation(Generic[BodyT]):
         principal = self.guard.check(scope.get("oms.principal"))
         if self._gate is None:
             return await self._answer(scope, receive, principal)
-        with self._gate.enter():
+        with self._gate.enter(asked="oms.asked" in scope):
             return await self._answer(scope, receive, principal)
 
     async def _answer(self, scope: Scope, receive: Receive, principal: Principal) -> Reply:

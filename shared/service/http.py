@@ -20,7 +20,7 @@ from shared.service.edge import IN_FLIGHT_MAX, Edge, as_problem, render
 from shared.service.hot import BodyT, Handler, HotOperation, documented
 from shared.service.limits import UNLIMITED, RateLimits, Rates
 from shared.service.metrics import Metrics
-from shared.service.problems import internal_error
+from shared.service.problems import Problem, internal_error
 from shared.service.routes import PUBLIC, HotRoute, RouteInfo, ServiceRoute, router, survey
 from shared.service.security import Keyring, Role, require
 from shared.service.tasks import Health
@@ -46,6 +46,7 @@ class ServiceApp(FastAPI):
     ):
         super().__init__(**kw)
         self.admission = admission
+        self._new_work: set[tuple[bytes, bytes]] = set()
         self.health = health
         self.metrics = metrics
         self.infos: dict[Any, RouteInfo] = {}
@@ -76,6 +77,17 @@ class ServiceApp(FastAPI):
         if info is not None:
             return info.path
         return scope["path"] if scope["path"] in _FRAMEWORK_PATHS else UNMATCHED
+
+    def brings_new_work(self, method: bytes, path: bytes) -> bool:
+        """Whether the door may turn this request away (hot operations only: their path is exact)."""
+        return (method, path) in self._new_work
+
+    def turned_away(self, path: bytes) -> Problem | None:
+        """Why a request of new work is not let in now, asked at the door, and counted; None when it is."""
+        problem = self.admission.refusal()
+        if problem is not None:
+            self.metrics.requests.observe("POST", path.decode(), problem.status_code, 0.0)
+        return problem
 
     def hot_post(
         self,
@@ -110,6 +122,8 @@ class ServiceApp(FastAPI):
                 **documentation,
             )
             self.edge.hot["POST", path] = operation
+            if new_work:
+                self._new_work.add((b"POST", path.encode()))
             return handler
 
         return register

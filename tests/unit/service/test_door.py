@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
+from shared.service.admission import Admission
 from shared.service.door import HEAD_MAX_BYTES, Door
 from shared.service.limits import Rates
 from shared.service.server import EmbeddedServer, bind_socket
-from tests.unit.service.conftest import build
+from tests.unit.service.conftest import build, headers
+from tests.unit.service.test_http import ORDER
 
 
 @asynccontextmanager
@@ -91,3 +94,34 @@ async def test_only_a_proxy_of_ours_says_for_whom_it_asks() -> None:
         assert [await asked(port, a) for a in addresses] == [b"200", b"200", b"429"]
     async with served("", rates=rates) as port:
         assert [await asked(port, a) for a in addresses[:2]] == [b"200", b"429"]
+
+
+async def test_new_work_is_turned_away_at_the_door_and_the_connection_stays() -> None:
+    """The same answer as further in, also in one segment with others, and while a body still comes."""
+    gate = Admission(1, lag_max=10)
+    gate.lag = 10
+    body = json.dumps(ORDER).encode()
+    sent = headers() | {"content-length": str(len(body)), "host": "x"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+
+    def post(path: str, more: str = "") -> bytes:
+        return f"POST {path} HTTP/1.1\r\n{lines}{more}\r\n".encode() + body
+
+    async with served(admission=gate) as port:
+        whole = post("/new/orders")
+        last = post("/orders", "connection: close\r\n")
+        told = await said(port, whole + whole, whole[:-5], whole[-5:], last)
+        answers = told.split(b"HTTP/1.1 ")[1:]
+        assert [a[:3] for a in answers] == [b"503", b"503", b"503", b"201"]
+        assert all(
+            b"retry-after: 5\r\n" in a and b"urn:oms:problem:overloaded" in a for a in answers[:3]
+        )
+        assert gate.shed == {"in_flight": 0, "lag": 3}
+        # One that wants the connection closed goes the long way, and is told the same.
+        closing = await said(port, post("/new/orders", "connection: close\r\n"))
+        assert closing.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 5\r\n" in closing
+        gate.lag = 0
+        let_in = await said(port, whole, last)
+        assert let_in.count(b"HTTP/1.1 201") == 2
+    assert gate.in_flight == 0
