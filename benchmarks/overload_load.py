@@ -59,6 +59,8 @@ class Crowd:
         self.accepted_ms: list[float] = []
         self.shed_ms: list[float] = []
         self.first_error = ""
+        self.refusals: dict[bytes, str] = {}
+        self.over = False
         self.idle: list[Caller] = []
         self.callers: list[Caller] = []
 
@@ -79,7 +81,14 @@ class Crowd:
             self.first_error = self.first_error or answer[:1000].decode(errors="replace")
         elif b"\r\nretry-after:" not in answer[: answer.index(b"\r\n\r\n")].lower():
             self.without_retry_after += 1
+        elif len(self.refusals) < FORMS:
+            self.refusals[answer] = status
         return False
+
+    def refused(self, answer: bytes, seconds: float) -> None:
+        """Note a refusal that was read before, byte by byte the same."""
+        self.statuses[self.refusals[answer]] += 1
+        self.shed_ms.append(seconds * 1000)
 
     async def call(self) -> None:
         """Until the time is over, and the last answer is there."""
@@ -94,6 +103,10 @@ class Crowd:
         while len(self.idle) < len(self.callers) and time.perf_counter() < deadline:
             await asyncio.sleep(0.05)
         self.statuses["none"] += len(self.callers) - len(self.idle)
+        self.over = True
+        for caller in self.callers:
+            caller.close()
+        await asyncio.sleep(0)
 
     async def _when_due(self) -> None:
         began = time.perf_counter()
@@ -141,13 +154,18 @@ class Caller(asyncio.Protocol):
         self._transport.write(self._crowd.next())
 
     def data_received(self, data: bytes) -> None:
+        if not self._received and data in self._crowd.refusals:  # the same bytes as before
+            self._crowd.refused(data, time.perf_counter() - self._sent_at)
+            self._done(taken=False)
+            return
         self._received += data
         if (length := answer_length(self._received)) is None:
             return
-        now = time.perf_counter()
-        taken = self._crowd.answered(self._received[:length], now - self._sent_at)
-        self._received = self._received[length:]
-        if self._crowd.spec.per_s or now >= self._crowd.end:
+        answer, self._received = self._received[:length], self._received[length:]
+        self._done(taken=self._crowd.answered(answer, time.perf_counter() - self._sent_at))
+
+    def _done(self, *, taken: bool) -> None:
+        if self._crowd.spec.per_s or time.perf_counter() >= self._crowd.end:
             self._crowd.idle.append(self)
         elif taken:
             self.send()
@@ -160,8 +178,13 @@ class Caller(asyncio.Protocol):
         else:
             self._crowd.idle.append(self)
 
+    def close(self) -> None:
+        """Hang up."""
+        assert self._transport is not None
+        self._transport.close()
+
     def connection_lost(self, error: Exception | None) -> None:
-        if self in self._crowd.callers:
+        if not self._crowd.over:
             self._crowd.callers.remove(self)
             if self in self._crowd.idle:
                 self._crowd.idle.remove(self)

@@ -310,7 +310,7 @@ async def _latency(wanted: set[str], size: Size, report: Report) -> None:
 async def _overload(wanted: set[str], size: Size, report: Report) -> None:
     """The write side, and ten times what it can carry."""
     async with (
-        open_bed(WRITE_SIDE) as bed,
+        open_bed(WRITE_SIDE, overload.GATED) as bed,
         _producer(bed) as producer,
         bed.services(*WRITE_SIDE) as services,
     ):

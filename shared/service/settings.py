@@ -56,10 +56,10 @@ class Settings(BaseSettings):
         "", description="Proxies whose X-Forwarded-For is believed: addresses, networks"
     )
     new_work_max: int = Field(
-        256, ge=1, description="Orders being placed at once; more are turned away with 503"
+        128, ge=1, description="Orders being placed at once; more are turned away with 503"
     )
     lag_max: int = Field(
-        50_000, ge=0, description="Records behind at which no order is let in; 0: never mind"
+        20_000, ge=0, description="Records behind at which no order is let in; 0: never mind"
     )
     lag_groups: tuple[str, ...] = Field(
         ("oms-order", "oms-inventory", "oms-fulfillment"),
