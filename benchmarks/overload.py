@@ -16,7 +16,6 @@ from benchmarks.children import Child, child
 from benchmarks.load import CHANNEL, SKUS
 from benchmarks.overload_load import Result, Spec
 from benchmarks.post_load import Spec as Orders
-from benchmarks.statistics import summary
 from benchmarks.testbed import (
     HOST,
     SETTINGS,
@@ -199,8 +198,8 @@ def details(m: Measured) -> dict[str, Any]:
             "sent": window.told.sent,
             "not_sent": window.told.not_sent,
             "statuses": window.told.statuses,
-            "accepted_ms": summary(window.told.accepted_ms),
-            "shed_ms": summary(window.told.shed_ms) if window.told.shed_ms else {},
+            "accepted_ms": window.told.accepted_ms,
+            "shed_ms": window.told.shed_ms,
             "cpu_s": {**window.cpu_s, "callers": round(window.told.cpu_s, 2)},
         }
 

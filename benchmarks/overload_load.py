@@ -16,6 +16,7 @@ import uvloop
 
 from benchmarks.post_load import Spec as Orders
 from benchmarks.post_load import answer_length, request
+from benchmarks.statistics import summary
 
 TICK_S = 0.005
 ANSWER_SECONDS_MAX = 30
@@ -34,14 +35,14 @@ class Spec(msgspec.Struct, frozen=True):
 
 class Result(msgspec.Struct, frozen=True):
     """What came back by status; answers of 429 and 503 without Retry-After; requests that were due and found no
-    connection; the latency of what was accepted, in milliseconds; our own processor time."""
+    connection; how long callers waited for each kind of answer, in milliseconds; our own processor time."""
 
     sent: int
     statuses: dict[str, int]
     without_retry_after: int
     not_sent: int
-    accepted_ms: list[float]
-    shed_ms: list[float]
+    accepted_ms: dict[str, float]
+    shed_ms: dict[str, float]
     cpu_s: float
     first_error: str = ""
 
@@ -202,8 +203,8 @@ async def run(spec: Spec) -> Result:
         {status: n for status, n in crowd.statuses.items() if n},
         crowd.without_retry_after,
         crowd.not_sent,
-        crowd.accepted_ms,
-        crowd.shed_ms,
+        summary(crowd.accepted_ms) if crowd.accepted_ms else {},
+        summary(crowd.shed_ms) if crowd.shed_ms else {},
         time.process_time(),
         crowd.first_error,
     )

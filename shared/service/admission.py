@@ -13,13 +13,11 @@ growing share is turned away, so that the flow settles at what the house can car
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from fastapi import Depends
 
 from shared.service.problems import Problem
-
-RETRY_AFTER_S = 1
-RETRY_AFTER_LAG_S = 5
 
 
 async def is_new_work() -> None:
@@ -30,18 +28,25 @@ NEW_WORK = Depends(is_new_work)
 """`dependencies=[NEW_WORK]` on a route: turned away first when there is too much to do."""
 
 
-def _overloaded(why: str, retry_after_s: int) -> Problem:
-    return Problem(
-        503,
-        "overloaded",
-        "Too much to do",
-        detail=f"{why} Nothing has happened: repeat with the same Idempotency-Key after Retry-After.",
-        retry_after_s=retry_after_s,
-    )
+class Refusal(NamedTuple):
+    """Why new work is turned away, and after how many seconds to come again."""
+
+    why: str
+    retry_after_s: int
+
+    def problem(self) -> Problem:
+        """The answer. A fresh one each time: one that is raised again and again would keep every caller's frames."""
+        return Problem(
+            503,
+            "overloaded",
+            "Too much to do",
+            detail=f"{self.why} Nothing has happened: repeat with the same Idempotency-Key after Retry-After.",
+            retry_after_s=self.retry_after_s,
+        )
 
 
-TOO_MANY = _overloaded("Too many orders are being placed at once.", RETRY_AFTER_S)
-TOO_FAR_BEHIND = _overloaded("What was taken before is still being worked on.", RETRY_AFTER_LAG_S)
+TOO_MANY = Refusal("Too many orders are being placed at once.", 1)
+TOO_FAR_BEHIND = Refusal("What was taken before is still being worked on.", 5)
 
 
 class Admission:
@@ -58,27 +63,28 @@ class Admission:
         self._lag_max = lag_max
         self._chance = chance
 
-    def refusal(self) -> Problem | None:
+    def refusal(self) -> Refusal | None:
         """Why a request of new work is turned away now, counted as such; None when it may go on."""
-        if self.in_flight >= self._in_flight_max:
-            self.shed["in_flight"] += 1
-            return TOO_MANY
+        if refusal := self._crowded():
+            return refusal
         if self._lag_max and self.lag * 2 > self._lag_max and self._chance() < self.shed_share:
             self.shed["lag"] += 1
             return TOO_FAR_BEHIND
         return None
 
+    def _crowded(self) -> Refusal | None:
+        if self.in_flight < self._in_flight_max:
+            return None
+        self.shed["in_flight"] += 1
+        return TOO_MANY
+
     @contextmanager
     def enter(self, *, asked: bool = False) -> Iterator[None]:
         """One request of new work, for as long as it is under way; ``asked`` when the door has asked `refusal` before,
         so that lag has had its chance. Raises `Problem` 503."""
-        if not asked:
-            problem = self.refusal()
-        else:
-            problem = TOO_MANY if self.in_flight >= self._in_flight_max else None
-            self.shed["in_flight"] += problem is not None
-        if problem is not None:
-            raise problem
+        refusal = self._crowded() if asked else self.refusal()
+        if refusal is not None:
+            raise refusal.problem()
         self.in_flight += 1
         try:
             yield

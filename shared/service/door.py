@@ -17,8 +17,8 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from shared.service.admission import Refusal
 from shared.service.edge import render
-from shared.service.problems import Problem
 
 #: Request line and headers together; the longest that we send or expect are some two thousand.
 HEAD_MAX_BYTES = 32 * 1024
@@ -75,6 +75,7 @@ class Door(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         self._incomplete = True
+        self._unset_keepalive_if_required()  # of one that was turned away in the same segment
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -82,9 +83,9 @@ class Door(HttpToolsProtocol):
         self._in_head, self._head = False, 0
         method = self.parser.get_method()
         if self.config.app.brings_new_work(method, self.url) and self._is_plain():  # type: ignore[union-attr]
-            problem = self.config.app.turned_away(self.url)  # type: ignore[union-attr]
-            if problem is not None:
-                self._refusal = _answer(self.url, problem)
+            refusal = self.config.app.turned_away(self.url)  # type: ignore[union-attr]
+            if refusal is not None:
+                self._refusal = _answer(self.url, refusal)
                 return
             self.scope["oms.asked"] = True  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
@@ -135,7 +136,7 @@ class Door(HttpToolsProtocol):
 
 
 @lru_cache(maxsize=64)  # of every operation there are two
-def _answer(path: bytes, problem: Problem) -> bytes:
-    status, headers, body = render(problem, {"path": path.decode()}, None)
+def _answer(path: bytes, refusal: Refusal) -> bytes:
+    status, headers, body = render(refusal.problem(), {"path": path.decode()}, None)
     lines = b"".join(b"%s: %s\r\n" % header for header in headers)
     return b"%s%s\r\n%s" % (STATUS_LINE[status], lines, body)

@@ -13,14 +13,14 @@ from starlette.types import Receive, Scope, Send
 
 from shared.ledger.store import Unavailable
 from shared.service import openapi, telemetry
-from shared.service.admission import Admission
+from shared.service.admission import Admission, Refusal
 from shared.service.body import BODY_MAX_BYTES
 from shared.service.docs import add_docs
 from shared.service.edge import IN_FLIGHT_MAX, Edge, as_problem, render
 from shared.service.hot import BodyT, Handler, HotOperation, documented
 from shared.service.limits import UNLIMITED, RateLimits, Rates
 from shared.service.metrics import Metrics
-from shared.service.problems import Problem, internal_error
+from shared.service.problems import internal_error
 from shared.service.routes import PUBLIC, HotRoute, RouteInfo, ServiceRoute, router, survey
 from shared.service.security import Keyring, Role, require
 from shared.service.tasks import Health
@@ -82,12 +82,12 @@ class ServiceApp(FastAPI):
         """Whether the door may turn this request away (hot operations only: their path is exact)."""
         return (method, path) in self._new_work
 
-    def turned_away(self, path: bytes) -> Problem | None:
+    def turned_away(self, path: bytes) -> Refusal | None:
         """Why a request of new work is not let in now, asked at the door, and counted; None when it is."""
-        problem = self.admission.refusal()
-        if problem is not None:
-            self.metrics.requests.observe("POST", path.decode(), problem.status_code, 0.0)
-        return problem
+        refusal = self.admission.refusal()
+        if refusal is not None:
+            self.metrics.requests.observe("POST", path.decode(), 503, 0.0)
+        return refusal
 
     def hot_post(
         self,
