@@ -39,7 +39,7 @@ ALL = (*WRITE_SIDE, "views")
 #: Payments in-process, mails recorded but not sent, locations that confirm by themselves; a rate of the one caller that is
 #: counted and never reached; and no regard for lag, for where only some services run the others fall behind for ever.
 SETTINGS = {
-    "order": {"OMS_PAYMENTS": "inprocess", "OMS_RATE_PER_S": "1000000", "OMS_LAG_MAX": "0"},
+    "order": {"OMS_PAYMENTS": "inprocess", "OMS_RATE_PER_S": "1000000", "OMS_LAG_MAX_S": "0"},
     "fulfillment": {"OMS_AUTOMATIC_LOCATIONS": '["*"]'},
     "notifications": {"OMS_MAIL": "record"},
 }

@@ -7,7 +7,8 @@ Two bounds, because there are two queues. What waits in this process is bounded 
 bound on the time that a request waits (Little's law), and when the database stops it fills at once, so that callers are
 told now and not after ten seconds. What waits behind it, on the topics, is bounded by lag: a request that is durable in
 two milliseconds is no success when its order is looked at in ten minutes. Between half of that bound and all of it a
-growing share is turned away, so that the flow settles at what the house can carry instead of swinging.
+growing share is turned away, so that the flow settles at what the house can carry instead of swinging. A lag of few
+records does not count, however long they take: a shop goes on taking orders while a service is restarted.
 """
 
 import random
@@ -50,24 +51,24 @@ TOO_FAR_BEHIND = Refusal("What was taken before is still being worked on.", 5)
 
 
 class Admission:
-    """The gate. ``in_flight_max`` requests of new work at once; ``lag_max`` records that a consumer may be behind, 0 for
-    any. ``lag`` is set from outside, by whoever measures it."""
+    """The gate. ``in_flight_max`` requests of new work at once; ``lag_max_s`` seconds that a consumer may be behind, 0
+    for any. ``lag_s`` is set from outside, by whoever measures it."""
 
     def __init__(
-        self, in_flight_max: int, lag_max: int = 0, chance: Callable[[], float] = random.random
+        self, in_flight_max: int, lag_max_s: float = 0, chance: Callable[[], float] = random.random
     ) -> None:
-        self.lag = 0
+        self.lag_s = 0.0
         self.in_flight = 0
         self.shed = {"in_flight": 0, "lag": 0}
         self._in_flight_max = in_flight_max
-        self._lag_max = lag_max
+        self._lag_max_s = lag_max_s
         self._chance = chance
 
     def refusal(self) -> Refusal | None:
         """Why a request of new work is turned away now, counted as such; None when it may go on."""
         if refusal := self._crowded():
             return refusal
-        if self._lag_max and self.lag * 2 > self._lag_max and self._chance() < self.shed_share:
+        if self.lag_s and self._chance() < self.shed_share:
             self.shed["lag"] += 1
             return TOO_FAR_BEHIND
         return None
@@ -94,6 +95,6 @@ class Admission:
     @property
     def shed_share(self) -> float:
         """The share that is turned away for lag: 0 up to half of the bound, 1 from the bound on."""
-        if not self._lag_max:
+        if not self._lag_max_s:
             return 0.0
-        return min(1.0, max(0.0, 2 * self.lag / self._lag_max - 1))
+        return min(1.0, max(0.0, 2 * self.lag_s / self._lag_max_s - 1))

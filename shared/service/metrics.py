@@ -97,9 +97,9 @@ class Metrics:
         for why in admission.shed:
             shed.labels(why).set_function(lambda why=why: float(admission.shed[why]))  # type: ignore[misc]
         lag = Gauge(
-            "oms_admission_lag", "Records behind, as the gate knows it", registry=self.registry
+            "oms_admission_lag_seconds", "Behind, as the gate counts it", registry=self.registry
         )
-        lag.set_function(lambda: float(admission.lag))
+        lag.set_function(lambda: admission.lag_s)
         in_flight = Gauge(
             "oms_admission_in_flight", "New work under way in this process", registry=self.registry
         )

@@ -84,7 +84,7 @@ async def compose(
         table, store, writer, healer, lambda: _consumer(settings, table), writer.suspect
     )
     runtime = Runtime(table, store, writer, consumer, relay)
-    admission = Admission(settings.new_work_max, settings.lag_max if takes_orders else 0)
+    admission = Admission(settings.new_work_max, settings.lag_max_s if takes_orders else 0)
     app = create_app(
         table.service,
         keyring=Keyring.from_file(settings.keys_file),
@@ -103,7 +103,7 @@ async def compose(
         Task("relay", lambda handle: _run(handle, relay.run)),
         Task("database", lambda handle: _watch_database(handle, store)),
     ]
-    if takes_orders and settings.lag_max:
+    if takes_orders and settings.lag_max_s:
         tasks.insert(0, Task("lag", lambda handle: _watch_lag(handle, settings, admission)))
     try:
         yield Service(app, tasks)
@@ -160,10 +160,12 @@ async def _watch_lag(handle: Handle, settings: Settings, admission: Admission) -
         try:
             await lag.start()
             while not await handle.sleep(LAG_CHECK_SECONDS):
-                admission.lag = max((await lag.read()).values(), default=0)
+                behind = (await lag.read()).values()
+                counted = (x.seconds for x in behind if x.records > settings.lag_min)
+                admission.lag_s = max(counted, default=0.0)
         except BrokerLost as error:
             log.warning("lag_unknown", error=str(error), next="new orders are let in meanwhile")
-            admission.lag = 0
+            admission.lag_s = 0.0
             await handle.sleep(LAG_RETRY_SECONDS)
         finally:
             await lag.stop()

@@ -58,9 +58,10 @@ class Settings(BaseSettings):
     new_work_max: int = Field(
         128, ge=1, description="Orders being placed at once; more are turned away with 503"
     )
-    lag_max: int = Field(
-        20_000, ge=0, description="Records behind at which no order is let in; 0: never mind"
+    lag_max_s: float = Field(
+        5, ge=0, description="Seconds behind at which no order is let in; 0: never mind"
     )
+    lag_min: int = Field(2000, ge=0, description="Records behind up to which lag does not count")
     lag_groups: tuple[str, ...] = Field(
         ("oms-order", "oms-inventory", "oms-fulfillment"),
         description="JSON list of the consumer groups whose lag counts",

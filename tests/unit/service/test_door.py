@@ -98,8 +98,8 @@ async def test_only_a_proxy_of_ours_says_for_whom_it_asks() -> None:
 
 async def test_new_work_is_turned_away_at_the_door_and_the_connection_stays() -> None:
     """The same answer as further in, also in one segment with others, and while a body still comes."""
-    gate = Admission(1, lag_max=10)
-    gate.lag = 10
+    gate = Admission(1, lag_max_s=10)
+    gate.lag_s = 10
     body = json.dumps(ORDER).encode()
     sent = headers() | {"content-length": str(len(body)), "host": "x"}
     lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
@@ -121,7 +121,7 @@ async def test_new_work_is_turned_away_at_the_door_and_the_connection_stays() ->
         closing = await said(port, post("/new/orders", "connection: close\r\n"))
         assert closing.startswith(b"HTTP/1.1 503")
         assert b"retry-after: 5\r\n" in closing
-        gate.lag = 0
+        gate.lag_s = 0
         let_in = await said(port, whole, last)
         assert let_in.count(b"HTTP/1.1 201") == 2
     assert gate.in_flight == 0
