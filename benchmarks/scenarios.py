@@ -36,8 +36,8 @@ class Size(NamedTuple):
     latency_per_s: float = 100
     latency_seconds: float = 20
     latency_warm_up_s: float = 5
-    overload_ramp_s: float = 20
-    overload_capacity_s: float = 30
+    overload_ramp_s: float = 15
+    overload_capacity_s: float = 20
     overload_seconds: float = 60
 
 
