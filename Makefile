@@ -1,12 +1,14 @@
 # Needs Python 3.11 or later and make; everything else is installed into .venv.
 #   make demo [ARGS=…]   run the whole system      make test    all checks and tests
 #   make bench [ARGS=…]  measure                   make check   format, lint, types, imports, drift
+#   make audit           known vulnerabilities    make sbom    the packages as CycloneDX, build/sbom.json
 #   make sim [SEEDS=1000 ORDERS=20 SEED=n]         make sim-mutants   whether simulation finds planted bugs
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.ready-runtime
 READY := $(VENV)/.ready-dev
+TOOLS := $(VENV)/tools
 PACKAGES := $(wildcard shared services ops benchmarks examples)
 TESTS := $(wildcard tests/unit tests/contract tests/simulation tests/integration tests/browser)
 ARGS ?=
@@ -14,10 +16,10 @@ PYTEST_ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup check test demo bench sim sim-mutants browser stripe-mock format lock clean
+.PHONY: help setup check test demo bench audit sbom sim sim-mutants browser stripe-mock format lock clean
 
 help:
-	@sed -n '2,4s/^# *//p' Makefile
+	@sed -n '2,5s/^# *//p' Makefile
 
 setup: $(READY)
 
@@ -56,6 +58,22 @@ demo: $(RUNTIME)
 bench: $(RUNTIME)
 	@$(BIN)/oms bench $(ARGS)
 
+$(TOOLS)/.ready: requirements/tools.txt | $(BIN)/python
+	$(BIN)/python -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --require-hashes --requirement requirements/tools.txt
+	@touch $@
+
+# Asks the advisories of PyPI about every pinned package (dev.txt holds those of runtime.txt, too). Exit status 1 for a vulnerability, and 2 where nobody could be
+# asked: not having looked is not the same as having found nothing.
+audit: $(TOOLS)/.ready $(RUNTIME)
+	@$(BIN)/python -m ops.audit $(TOOLS)/bin/pip-audit requirements/dev.txt requirements/tools.txt
+
+# What the image holds: the very versions and hashes that it is built from. The tool checks it against CycloneDX's schema.
+sbom: $(TOOLS)/.ready
+	@mkdir -p build
+	$(TOOLS)/bin/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml \
+		--spec-version 1.6 --output-format JSON --output-reproducible --validate --output-file build/sbom.json
+
 # The whole system under seeds; see tests/simulation/README.md.
 SEEDS ?= 1000
 FIRST ?= 0
@@ -84,7 +102,7 @@ format: $(READY)
 
 # After a change of requirements/*.in: pin again, for every platform, without index addresses.
 lock: $(READY)
-	for set in runtime dev; do \
+	for set in runtime dev tools; do \
 		$(BIN)/uv pip compile requirements/$$set.in --output-file requirements/$$set.txt \
 			--universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet; \
 	done

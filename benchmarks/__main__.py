@@ -1,8 +1,8 @@
 """``python -m benchmarks`` (``oms bench``): measures, prints a table, and writes ``build/bench.json``.
 
 Scenarios: ``journey`` and ``views`` (the full journey without and with views, each beside its transport floor; refold and
-rebuild), ``posts`` (``POST /orders`` beside pgbench) and ``latency`` (placed to confirmed). A run replaces the figures that
-it measured; others stay in the file with the time and commit of their own run.
+rebuild), ``posts`` (``POST /orders`` beside pgbench), ``latency`` (placed to confirmed) and ``overload`` (ten times
+capacity). A run replaces the figures that it measured; others stay in the file with the time and commit of their own run.
 """
 
 import argparse

@@ -32,11 +32,13 @@ DEFINITIONS = (
     Definition("confirm_latency_ms_p99", "ms", "latency", "less", 400),
     Definition("refold_events_per_s", "events/s", "journey", "more", 50_000),
     Definition("rebuild_events_per_s", "events/s", "views", "more", 5_000),
+    Definition("overload_goodput_ratio", "share", "overload", "more", 0.8),
+    Definition("overload_normal_after_s", "s", "overload", "less", 30),
     Definition("service_rss_mb_max", "MB", "views", "less", 150),
     Definition("database_bytes_per_order", "bytes", "views", "less"),
 )
 NAMES = tuple(d.name for d in DEFINITIONS)
-SCENARIOS = ("journey", "views", "posts", "latency")
+SCENARIOS = ("journey", "views", "posts", "latency", "overload")
 BY_NAME = {d.name: d for d in DEFINITIONS}
 
 

@@ -51,7 +51,7 @@ async def measure(
     orders = sum(map(len, by_partition.values()))
     names = tuple(services.pids())
     write_side = tuple(n for n in names if n != "views")
-    completed_before = await _completed(bed)
+    completed_before = await completed(bed)
     after = await bed.number("order", "select position from head")
     cpu_before = _cpu(bed, services)
     timeout_s = 60 + orders / ORDERS_PER_SECOND_MIN
@@ -111,7 +111,8 @@ async def _until_completed(
         raise BenchmarkFailed(f"{failed} ({seen} of {orders} are)") from failed
 
 
-async def _completed(bed: Bed) -> int:
+async def completed(bed: Bed) -> int:
+    """How many orders have reached their end."""
     sql = "select count(*) from messages where type = %(type)s"
     return await bed.number("order", sql, {"type": OrderCompleted.tag()})
 
@@ -152,12 +153,12 @@ async def views_are_current(bed: Bed, services: Sequence[str], version: int = 1)
 
 async def verify(bed: Bed, names: Sequence[str], orders: int, before: int) -> None:
     """Exactly these orders are completed, once each, and nothing is parked or owed anywhere."""
-    completed = await _completed(bed) - before
+    ended = await completed(bed) - before
     sql = "select count(distinct stream) from messages where type = %(type)s"
     streams = await bed.number("order", sql, {"type": OrderCompleted.tag()})
-    if completed != orders or streams != orders + before:
+    if ended != orders or streams != orders + before:
         raise BenchmarkFailed(
-            f"{orders} orders were sent, {completed} were completed in {streams} streams"
+            f"{orders} orders were sent, {ended} were completed in {streams} streams"
         )
     for name in names:
         tables = ["v1.parked"] if name == "views" else ["parked", "effects"]

@@ -7,7 +7,18 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from benchmarks import floor, journey, latency, pgbench, posts, rebuild, refold, space, survey
+from benchmarks import (
+    floor,
+    journey,
+    latency,
+    overload,
+    pgbench,
+    posts,
+    rebuild,
+    refold,
+    space,
+    survey,
+)
 from benchmarks.figures import Figure, figure
 from benchmarks.load import orders, publish, record, records, stock_up
 from benchmarks.testbed import ALL, WRITE_SIDE, Bed, Services, open_bed, resident_mb, until
@@ -25,10 +36,13 @@ class Size(NamedTuple):
     latency_per_s: float = 100
     latency_seconds: float = 20
     latency_warm_up_s: float = 5
+    overload_ramp_s: float = 15
+    overload_capacity_s: float = 20
+    overload_seconds: float = 60
 
 
 #: Enough to see that everything works; too little to state a figure.
-QUICK = Size(1_000, 200, 6, 1, 100, 5, 2)
+QUICK = Size(1_000, 200, 6, 1, 100, 5, 2, 3, 5, 8)
 
 
 @dataclass
@@ -44,9 +58,14 @@ class Report:
 
 async def run(name: str, wanted: set[str], size: Size, report: Report) -> None:
     """Run one scenario for the figures that are wanted of it."""
-    await {"journey": _journey, "views": _views, "posts": _posts, "latency": _latency}[name](
-        wanted, size, report
-    )
+    scenarios = {
+        "journey": _journey,
+        "views": _views,
+        "posts": _posts,
+        "latency": _latency,
+        "overload": _overload,
+    }
+    await scenarios[name](wanted, size, report)
 
 
 def finish(wanted: set[str], report: Report) -> None:
@@ -286,6 +305,31 @@ async def _latency(wanted: set[str], size: Size, report: Report) -> None:
                     sent_per_s=m.sent_per_s,
                 )
             )
+
+
+async def _overload(wanted: set[str], size: Size, report: Report) -> None:
+    """The write side, and ten times what it can carry."""
+    async with (
+        open_bed(WRITE_SIDE, overload.GATED) as bed,
+        _producer(bed) as producer,
+        bed.services(*WRITE_SIDE) as services,
+    ):
+        await stock_up(bed, producer, services)
+        report.say(f"capacity, then ten times that for {size.overload_seconds:.0f} s")
+        m = await overload.measure(
+            bed,
+            services,
+            ramp_s=size.overload_ramp_s,
+            capacity_s=size.overload_capacity_s,
+            crowd_s=size.overload_seconds,
+        )
+        report.memory["overload"] = resident_mb(services.pids())
+        report.orders["overload"] = await bed.number("order", "select count(*) from streams")
+    details = overload.details(m)
+    if "overload_goodput_ratio" in wanted:
+        report.tell(figure("overload_goodput_ratio", m.goodput, **details))
+    if "overload_normal_after_s" in wanted:
+        report.tell(figure("overload_normal_after_s", max(m.drained_s, m.let_in_s), **details))
 
 
 async def _until_done(bed: Bed, services: Services) -> None:

@@ -116,7 +116,7 @@ async def get(client: httpx.AsyncClient, path: str, **query: Any) -> Any:
 async def patiently(
     ask: Callable[[], Awaitable[httpx.Response]], seconds: float = 45.0
 ) -> httpx.Response:
-    """The answer of a service that may be restarting: asked again while it does not listen, or says 503.
+    """The answer of a service that may be restarting: asked again while it does not listen, or says 503 (or 429: slower).
 
     The request must be one that may be sent twice. Raises `CliError` when the time is over.
     """
@@ -130,7 +130,7 @@ async def patiently(
                     Exit.UNAVAILABLE, f"no answer for {seconds:.0f} s ({error!r}): see `oms status`"
                 ) from error
         else:
-            if response.status_code != 503 or monotonic() > deadline:
+            if response.status_code not in (429, 503) or monotonic() > deadline:
                 return response
         await asyncio.sleep(0.2)
 

@@ -66,14 +66,21 @@ def user(needs: Needs) -> Manifest:
     if not needs.has_database:
         own = _resource("topic", needs.group, "prefix")
         rules.append(_rule(own, "Create", "Delete", "Describe", "Read", "Write"))
+    if needs.shape.sees_lag:
+        rules += _see_lag()
     return _user(needs.name, rules)
 
 
 def other_users() -> list[Manifest]:
     """The users that are no service."""
     outside = [_user(name, _outsider(name, who)) for name, who in OUTSIDE.items()]
+    return [*outside, _user(LAG_READER, _see_lag())]
+
+
+def _see_lag() -> list[Manifest]:
+    """Where every group stands and every topic ends, and no record."""
     seen = [_resource("topic", "oms.", "prefix"), _resource("group", "oms-", "prefix")]
-    return [*outside, _user(LAG_READER, [_rule(r, "Describe") for r in seen])]
+    return [_rule(r, "Describe") for r in seen]
 
 
 def _outsider(name: str, who: Outsider) -> list[Manifest]:

@@ -28,6 +28,8 @@ def write(folder: Path, everyone: Iterable[Needs]) -> list[Path]:
     needs = tuple(everyone)
     keys = ensure_keys(folder, tuple(x.name for x in needs))
     written = []
+    # One service signs what another one reads, so both secrets hold the same.
+    shared = {"tracking-keys": keys.tracking_keys}
     for one in needs:
         target = folder / one.secret
         target.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -37,6 +39,7 @@ def write(folder: Path, everyone: Iterable[Needs]) -> list[Path]:
         for name in one.shape.secrets.values():
             path = target / name
             if not path.exists():
-                write_atomically(path, _FIRST[name]() if name in _FIRST else "")
+                first = _FIRST[name]() if name in _FIRST else shared.get(name, "")
+                write_atomically(path, first)
         written.append(target)
     return written

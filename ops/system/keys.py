@@ -1,5 +1,6 @@
 """API keys of a local system: made once per data directory, kept 0600; services get hashes only."""
 
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ CHANNELS = ("web", "shop", "marketplace")
 class _Stored(msgspec.Struct):
     payments: str
     keys: dict[str, dict[str, str]]
+    tracking: str = ""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Keys:
     folder: Path
     payments: str
     by_service: dict[str, dict[str, str]]
+    tracking: str
 
     def key(self, service: str, role: str) -> str:
         """A service's key for a role, or for a channel by ``channel:<name>``."""
@@ -33,6 +36,11 @@ class Keys:
     def service(self) -> str:
         """The key by which services read each other's feeds."""
         return self.by_service["order"]["service"]
+
+    @property
+    def tracking_keys(self) -> str:
+        """What signs tracking links, as the setting wants it."""
+        return msgspec.json.encode({"1": self.tracking}).decode()
 
     def file(self, service: str) -> Path:
         """The hashed keys that a service reads."""
@@ -52,6 +60,7 @@ def ensure_keys(data: Path, services: tuple[str, ...]) -> Keys:
         stored = msgspec.json.decode(plain.read_bytes(), type=_Stored)
     else:
         stored = _Stored(payments=generate_key(Role.SERVICE), keys={})
+    stored.tracking = stored.tracking or secrets.token_urlsafe(32)
     peer = (
         next(iter(stored.keys.values()))["service"] if stored.keys else generate_key(Role.SERVICE)
     )
@@ -60,7 +69,7 @@ def ensure_keys(data: Path, services: tuple[str, ...]) -> Keys:
             stored.keys[service] = {"service": peer, **_fresh()}
         write_keys_file(folder / f"{service}.json", _entries(stored.keys[service]))
     write_atomically(plain, msgspec.json.format(msgspec.json.encode(stored), indent=2).decode())
-    return Keys(folder, stored.payments, stored.keys)
+    return Keys(folder, stored.payments, stored.keys, stored.tracking)
 
 
 def _fresh() -> dict[str, str]:

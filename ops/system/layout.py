@@ -76,6 +76,9 @@ class Layout:
             "OMS_PAYMENTS_KEY": keys.payments,
             "OMS_SMTP_HOST": HOST,
             "OMS_SMTP_PORT": str(self.port("smtp")),
+            "OMS_TRACKING_URL": self.url("views"),
+            "OMS_TRACKING_KEYS": keys.tracking_keys,
+            "OMS_WEBHOOK_NETWORKS": '["127.0.0.0/8", "::1/128"]',  # receivers on this machine
             "OMS_VIEWS_URL": self.url("views"),
             "OMS_DROP_FOLDER": str(self.data / "inbox"),
         }

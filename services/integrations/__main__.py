@@ -68,7 +68,7 @@ async def service(settings: IntegrationsSettings) -> AsyncIterator[Service]:
         return r
 
     decides = table(erp_feed=settings.erp_feed, wms_locations=settings.wms_locations)
-    async with compose(settings, decides, routes) as composed:
+    async with compose(settings, decides, routes, takes_orders=True) as composed:
         yield Service(composed.app, [*tasks, *composed.tasks])
 
 

@@ -32,6 +32,7 @@ from shared.service import (
     require,
     router,
 )
+from shared.service.admission import NEW_WORK
 from shared.service.commands import answer, as_response, decide
 from shared.service.pagination import Limit
 from shared.service.runtime import Runtime
@@ -84,7 +85,9 @@ def routes(runtime: Runtime, shopify: Shopify) -> APIRouter:
 
 
 def _gateway(r: APIRouter, runtime: Runtime) -> None:
-    @r.post("/channels/{channel}/orders", status_code=202, tags=["channels"])
+    @r.post(
+        "/channels/{channel}/orders", status_code=202, tags=["channels"], dependencies=[NEW_WORK]
+    )
     async def place(channel: Identifier, body: OrderDocument, who: Caller, key: Key) -> Response:
         """Take an order: durable before the answer, then on its way to the order service. The same number again is the
         same order; another order under it is refused."""

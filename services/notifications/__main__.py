@@ -8,17 +8,20 @@ from typing import Literal
 
 import structlog
 from fastapi import APIRouter
-from pydantic import Field, field_validator
+from pydantic import Field, IPvAnyNetwork, field_validator
 
 from services.notifications import api
+from services.notifications.addresses import Addresses
 from services.notifications.directory import Directory
 from services.notifications.effects import performers
 from services.notifications.handlers import table
 from services.notifications.mailer import Mailer
 from services.notifications.signing import KEY_LENGTH_MIN, Secrets
 from services.notifications.smtp import SmtpPool, Tls
+from services.notifications.tracking import ParcelPage
 from services.notifications.webhooks import Courier
 from shared.service import Service, ServiceApp, Settings, run
+from shared.service.links import TRACKING_KEYS, Links, TrackingKeys
 from shared.service.runtime import Runtime, compose
 
 log = structlog.get_logger()
@@ -40,10 +43,22 @@ class NotificationsSettings(Settings):
     smtp_username: str | None = None
     smtp_password: str | None = Field(None, repr=False)
     smtp_connections: int = Field(8, ge=1, le=64, description="Connections to the mail server")
+    tracking_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="The views' address as customers reach it; without it mails have no tracking link",
+    )
+    tracking_keys: TrackingKeys = Field({}, repr=False, description=TRACKING_KEYS)
     webhook_key: str = Field(
         "",
         repr=False,
         description=f"secret of {KEY_LENGTH_MIN} or more characters; without it webhooks are off",
+    )
+
+    webhook_networks: tuple[IPvAnyNetwork, ...] = Field(
+        (),
+        description="JSON list of networks inside that webhooks may go to all the same; "
+        '["127.0.0.0/8"] for receivers on this machine',
     )
 
     @field_validator("mail_from")
@@ -76,7 +91,8 @@ async def service(settings: NotificationsSettings) -> AsyncIterator[Service]:
     """The notifications service, connected."""
     secrets = Secrets(settings.webhook_key) if settings.webhook_key else None
     directory = Directory()
-    courier = None if secrets is None else Courier(directory.find, secrets)
+    addresses = Addresses(settings.webhook_networks)
+    courier = None if secrets is None else Courier(directory.find, secrets, addresses=addresses)
     if courier is None:
         log.info("webhooks_off", next="set OMS_WEBHOOK_KEY to sign and send webhooks")
     pool = SmtpPool(
@@ -91,10 +107,11 @@ async def service(settings: NotificationsSettings) -> AsyncIterator[Service]:
 
     def routes(runtime: Runtime, _: ServiceApp) -> APIRouter:
         directory.attach(runtime.writer)
-        return api.routes(runtime, secrets)
+        return api.routes(runtime, secrets, addresses)
 
     decides = table(send=settings.mail == "send", webhooks=secrets is not None)
-    mailer = Mailer(pool, sender(settings.mail_from))
+    page = ParcelPage(settings.tracking_url, Links(settings.tracking_keys))
+    mailer = Mailer(pool, sender(settings.mail_from), page.link_to)
     try:
         async with compose(settings, decides, routes, performers(mailer, courier)) as composed:
             yield composed

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from services.notifications import queries
+from services.notifications.addresses import Addresses, InsideError, host_of
 from services.notifications.directory import read_registry
 from services.notifications.domain.endpoints import Registry
 from services.notifications.domain.messages import RegisterEndpoint, RemoveEndpoint
@@ -17,6 +18,7 @@ from services.notifications.signing import Secrets
 from shared.ledger.store import Unavailable
 from shared.ledger.work import Outcome, Overloaded
 from shared.service import (
+    FieldError,
     IdempotencyKey,
     Identifier,
     Input,
@@ -59,28 +61,35 @@ Url = Annotated[str, Field(max_length=URL_LENGTH_MAX), AfterValidator(_callable_
 
 
 class EndpointIn(Input):
-    """A receiver of events: https (http for loopback only). No types: every type."""
+    """A receiver of events: https to the public internet; loopback (in http, too) and other networks inside only where
+    the service is told so. No types: every type."""
 
     url: Url
     types: Annotated[list[EventType], Field(max_length=100, default_factory=list)]
     endpoint_id: Identifier | None = None
 
 
-def routes(runtime: Runtime, secrets: Secrets | None) -> APIRouter:
+def routes(runtime: Runtime, secrets: Secrets | None, addresses: Addresses) -> APIRouter:
     """The routes of the notifications service; without ``secrets`` webhooks are off."""
     r = router()
-    _endpoint_routes(r, runtime, secrets)
+    _endpoint_routes(r, runtime, secrets, addresses)
     _history_routes(r, runtime)
     return r
 
 
-def _endpoint_routes(r: APIRouter, runtime: Runtime, secrets: Secrets | None) -> None:
+def _endpoint_routes(
+    r: APIRouter, runtime: Runtime, secrets: Secrets | None, addresses: Addresses
+) -> None:
     @r.post("/endpoints", status_code=201, tags=["webhooks"])
     async def register(body: EndpointIn, who: Ops, key: Key) -> Response:
         """Register a webhook endpoint; the answer holds the secret that its signatures are made
         with (Standard Webhooks). The same id and settings again change nothing."""
         if secrets is None:
             raise _webhooks_off()
+        try:
+            await addresses.check_host(host_of(body.url))
+        except InsideError as inside:
+            raise _leads_inside(inside) from inside
         command = RegisterEndpoint(
             endpoint_id=body.endpoint_id or new_id(),
             url=body.url,
@@ -167,6 +176,17 @@ async def _registry(runtime: Runtime) -> Registry:
             detail="Its database does not answer. Try again in a moment.",
             retry_after_s=1,
         ) from error
+
+
+def _leads_inside(inside: InsideError) -> Problem:
+    return Problem(
+        422,
+        "validation-failed",
+        "The request has invalid fields",
+        detail="Give an address of the public internet. Receivers inside are allowed by their "
+        "network in OMS_WEBHOOK_NETWORKS.",
+        errors=[FieldError("/url", f"The address leads inside: {inside}", "endpoint_url")],
+    )
 
 
 def _webhooks_off() -> Problem:

@@ -86,8 +86,9 @@ def recipient(text: str) -> str:
     return address
 
 
-def write(mail: SendEmail, sender: Address) -> Letter:
-    """The e-mail of a request: text and HTML alternatives, Message-ID from the notification's id.
+def write(mail: SendEmail, sender: Address, link: str = "") -> Letter:
+    """The e-mail of a request: text and HTML alternatives, Message-ID from the notification's id. ``link`` leads to
+    the parcel's page.
 
     Raises `BadAddressError`.
     """
@@ -99,6 +100,7 @@ def write(mail: SendEmail, sender: Address) -> Letter:
     values = {
         **wording._asdict(),
         "mail": mail,
+        "link": link,
         "lines": shown[:LINES_MAX],
         "more_lines": max(0, len(shown) - LINES_MAX),
     }

@@ -1,6 +1,7 @@
 """Performs `SendEmail`: what the mail server's answers mean for the order's correspondence."""
 
 import re
+from collections.abc import Callable
 from email.headerregistry import Address
 
 from aiosmtplib import (
@@ -27,11 +28,15 @@ _LOGIN_NEEDED = (530, 534, 535, 538)
 
 
 class Mailer:
-    """Writes and sends. ``sender`` is the From address and the envelope's."""
+    """Writes and sends. ``sender`` is the From address and the envelope's; ``link_to`` gives the address of the page
+    that a letter leads to, if there is one."""
 
-    def __init__(self, pool: SmtpPool, sender: Address) -> None:
+    def __init__(
+        self, pool: SmtpPool, sender: Address, link_to: Callable[[SendEmail], str] = lambda _: ""
+    ) -> None:
         self._pool = pool
         self._sender = sender
+        self._link_to = link_to
 
     async def perform(self, mail: SendEmail, _: str) -> Command:
         """Send one e-mail: taken, or refused for good.
@@ -40,7 +45,7 @@ class Mailer:
         login): that is no fault of this e-mail.
         """
         try:
-            letter = write(mail, self._sender)
+            letter = write(mail, self._sender, self._link_to(mail))
         except BadAddressError as error:
             return _refused(mail, str(error))
         try:

@@ -4,12 +4,13 @@ The event's own JSON is the body; its CloudEvents attributes are headers (HTTP b
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-import httpx
+import aiohttp
+from yarl import URL
 
+from services.notifications.addresses import Addresses, CheckedResolver, InsideError, host_of
 from services.notifications.domain.endpoints import GONE, Endpoint
 from services.notifications.domain.messages import CallWebhook, WebhookAbandoned, WebhookAnswered
 from services.notifications.signing import Secrets, signed
@@ -51,6 +52,7 @@ class Courier:
         find: Find,
         secrets: Secrets,
         *,
+        addresses: Addresses,
         timeout_s: float = TIMEOUT_SECONDS,
         rest_s: float = REST_SECONDS,
     ) -> None:
@@ -59,19 +61,22 @@ class Courier:
         self._timeout_s = timeout_s
         self._rest_s = rest_s
         self._lines: dict[str, _Line] = {}
-        # It logs every address at INFO, and addresses of webhooks hold tokens.
-        logging.getLogger("httpx").setLevel(logging.WARNING)
-        self._http = httpx.AsyncClient(
-            timeout=timeout_s,
-            follow_redirects=False,  # a redirect could lead into the private network
-            trust_env=False,
-            limits=httpx.Limits(max_connections=256, max_keepalive_connections=64),
+        self._addresses = addresses
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=256,
+                resolver=CheckedResolver(addresses),
+                use_dns_cache=False,  # a cached address would not be judged again
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,  # answers are not read, least of all bombs
+            timeout=aiohttp.ClientTimeout(total=timeout_s),
             headers={"User-Agent": "oms-webhooks/1", "Content-Type": "application/json"},
         )
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._http.close()
 
     async def perform(self, call: CallWebhook, _: str) -> Command:
         """Post once: answered with 2xx or 410, or there is no endpoint any more.
@@ -114,19 +119,40 @@ class Courier:
         secret = self._secrets.of(call.endpoint_id)
         headers = {**cloud_event(call), **signed(call.webhook_id, body, secret)}
         try:
+            await self._check_literal(endpoint.url)
             async with (
                 asyncio.timeout(self._timeout_s),
-                self._http.stream("POST", endpoint.url, content=body, headers=headers) as answer,
+                self._http.post(
+                    URL(endpoint.url, encoded=True),
+                    data=body,
+                    headers=headers,
+                    allow_redirects=False,  # a redirect could lead inside
+                ) as answer,
             ):
+                status = answer.status
                 await _drain(answer)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             # Its text can hold the address, and addresses can hold tokens.
+            if inside := _inside(error):
+                raise TryAgain(f"endpoint {call.endpoint_id}: {inside}") from None
             kind = type(error).__name__
             raise TryAgain(f"endpoint {call.endpoint_id} did not answer: {kind}") from None
-        status = answer.status_code
-        if answer.is_success or status == GONE:
+        if 200 <= status < 300 or status == GONE:
             return status
         raise TryAgain(f"endpoint {call.endpoint_id} answered {status}")
+
+    async def _check_literal(self, url: str) -> None:
+        """An address in digits is never resolved, so the resolver does not see it."""
+        host = host_of(url)
+        if ":" in host or host.replace(".", "").isdigit():
+            await self._addresses.check_host(host)
+
+
+def _inside(error: BaseException | None) -> InsideError | None:
+    """The refusal of an address behind an error of the client."""
+    while error is not None and not isinstance(error, InsideError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def cloud_event(call: CallWebhook) -> Mapping[str, str]:
@@ -142,10 +168,10 @@ def cloud_event(call: CallWebhook) -> Mapping[str, str]:
     }
 
 
-async def _drain(answer: httpx.Response) -> None:
+async def _drain(answer: aiohttp.ClientResponse) -> None:
     """Read a short answer to its end, so that the connection can serve again; a long one is cut."""
     size = 0
-    async for part in answer.aiter_raw():
+    async for part in answer.content.iter_any():
         size += len(part)
         if size > ANSWER_BYTES_MAX:
             return

@@ -61,6 +61,7 @@ def clean(mail: SendEmail) -> SendEmail:
         reason=one_line(mail.reason),
         carrier=one_line(mail.carrier),
         tracking_number=one_line(mail.tracking_number),
+        package_id=mail.package_id,
         lines=mail.lines,
     )
 

@@ -90,7 +90,9 @@ async def service(settings: OrderSettings) -> AsyncIterator[Service]:
         return r
 
     try:
-        async with compose(settings, table(policy), routes, performers(provider)) as composed:
+        async with compose(
+            settings, table(policy), routes, performers(provider), takes_orders=True
+        ) as composed:
             yield composed
     finally:
         await provider.close()

@@ -163,6 +163,7 @@ def routes(runtime: Runtime, app: ServiceApp) -> APIRouter:
         roles=[Role.CHANNEL, Role.AGENT],
         status=201,
         response=OrderOut,
+        new_work=True,
         tags=["orders"],
     )
     async def place(call: Call[OrderIn]) -> Reply:

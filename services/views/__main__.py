@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from prometheus_client import Gauge
+from pydantic import Field
 
+from services.views import tracking
 from services.views.api import routes
 from services.views.feed import Feeder
 from services.views.handlers import TABLE
@@ -13,6 +15,8 @@ from services.views.pages import COOKIE, STATIC, add_pages
 from services.views.reader import Reader
 from shared.ledger.postgres import PostgresStore
 from shared.service import Keyring, Service, ServiceApp, Settings, Task, create_app, run
+from shared.service.limits import UNLIMITED, Rates
+from shared.service.links import TRACKING_KEYS, Links, TrackingKeys
 from shared.service.settings import InvalidSettingsError
 from shared.stream.healer import HttpHealer
 from shared.stream.kafka import KafkaConsumer
@@ -29,10 +33,11 @@ GC_THRESHOLD = 50_000
 
 
 class ViewsSettings(Settings):
-    """The views' settings: nothing beyond what every service has."""
+    """The views' settings."""
 
     service: str = "views"
     port: int = 8100
+    tracking_keys: TrackingKeys = Field({}, repr=False, description=TRACKING_KEYS)
 
 
 @asynccontextmanager
@@ -59,7 +64,15 @@ async def service(settings: ViewsSettings) -> AsyncIterator[Service]:
     await database.open()
     healer = HttpHealer(settings.peers, settings.peer_key)
     feeder = Feeder(database, connect, healer)
-    app = application(keyring, database, Reader(database), feeder, access_log=settings.access_log)
+    app = application(
+        keyring,
+        database,
+        Reader(database),
+        feeder,
+        links=Links(settings.tracking_keys),
+        rates=settings.request_rates,
+        access_log=settings.access_log,
+    )
     try:
         yield Service(app, [Task("feeder", feeder.run)])
     finally:
@@ -73,14 +86,22 @@ def application(
     reader: Reader,
     feeder: Feeder,
     *,
+    links: Links | None = None,
+    rates: Rates = UNLIMITED,
     access_log: bool = False,
 ) -> ServiceApp:
     """The JSON API and the pages."""
     app = create_app(
-        "views", keyring=keyring, cookie=COOKIE, open_paths=[STATIC], access_log=access_log
+        "views",
+        keyring=keyring,
+        cookie=COOKIE,
+        open_paths=[STATIC],
+        rates=rates,
+        access_log=access_log,
     )
     app.include_router(routes(database, reader, feeder))
     add_pages(app, reader, keyring)
+    app.include_router(tracking.routes(reader, links or Links({})))
     _measure(app, feeder)
     return app
 

@@ -1,7 +1,7 @@
 """Pages for people: a list of orders, an order whole, and signing in. Rendered here; they work
 without any script."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -60,7 +60,7 @@ class PageRoute(ServiceRoute):
                         f"?{request.url.query}" if request.url.query else ""
                     )
                     return RedirectResponse(f"/sign-in?next={quote(asked)}", 303, headers=SAFE)
-                page = _render(
+                page = render(
                     "problem.html", problem.status_code, title=problem.title, detail=problem.detail
                 )
                 page.headers.update(problem.headers or {})
@@ -136,8 +136,11 @@ def pretty(raw: msgspec.Raw) -> str:
 _templates = _environment()
 
 
-def _render(template: str, status: int = 200, /, **values: Any) -> HTMLResponse:
-    return HTMLResponse(_templates.get_template(template).render(**values), status, headers=SAFE)
+def render(
+    template: str, status: int = 200, headers: Mapping[str, str] = SAFE, /, **values: Any
+) -> HTMLResponse:
+    """A template filled in, with headers that keep it to itself."""
+    return HTMLResponse(_templates.get_template(template).render(**values), status, headers=headers)
 
 
 def add_pages(app: ServiceApp, reader: Reader, keyring: Keyring) -> None:
@@ -166,7 +169,7 @@ def _order_pages(r: APIRouter, reader: Reader) -> None:
         found, following = await page_of(reader, which, cursor, PAGE_ORDERS)
         asked = {"q": q, "status": status, "channel": channel}
         kept = {name: value for name, value in asked.items() if value}
-        return _render(
+        return render(
             "orders.html",
             who=who,
             orders=[views.summary(d) for d in found],
@@ -184,7 +187,7 @@ def _order_pages(r: APIRouter, reader: Reader) -> None:
         found = await find(reader, who, order_id, as_of)
         shown_order = views.view(found)
         entries = await reader.timeline(order_id)
-        return _render(
+        return render(
             "order.html",
             who=who,
             order=shown_order,
@@ -206,7 +209,7 @@ def _sign_in_pages(r: APIRouter, keyring: Keyring) -> None:
     @r.get("/sign-in", dependencies=[PUBLIC])
     async def ask(next: Words = "/") -> Response:  # noqa: A002 - the name in the address
         """The form."""
-        return _render("sign_in.html", next=_local(next), error="", who=None)
+        return render("sign_in.html", next=_local(next), error="", who=None)
 
     @r.post("/sign-in", dependencies=[PUBLIC])
     async def enter(request: Request) -> Response:
@@ -218,7 +221,7 @@ def _sign_in_pages(r: APIRouter, keyring: Keyring) -> None:
         who = keyring.authenticate(key.encode())
         if who is None or who.role not in ORDER_READERS:
             error = "This key is unknown." if who is None else "This key may not look at orders."
-            return _render("sign_in.html", 403, next=target, error=error, who=None)
+            return render("sign_in.html", 403, next=target, error=error, who=None)
         answer = RedirectResponse(target, 303, headers=SAFE)
         answer.set_cookie(
             COOKIE,

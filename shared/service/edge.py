@@ -20,6 +20,7 @@ from shared.ledger.store import Unavailable
 from shared.service import telemetry
 from shared.service.body import BODY_MAX_BYTES, bounded, too_large
 from shared.service.failures import log_unexpected
+from shared.service.limits import Headers, RateLimits
 from shared.service.metrics import Metrics
 from shared.service.problems import (
     MEDIA_TYPE,
@@ -37,11 +38,14 @@ _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _PROBES = frozenset(("/livez", "/readyz"))
 log = structlog.stdlib.get_logger("oms.http")
 
+#: Status, headers and body of an answer.
+Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+
 
 class Exchange:
     """Wraps `send`: remembers the status, adds the headers that every answer has."""
 
-    __slots__ = ("_common", "_send", "status")
+    __slots__ = ("_common", "_send", "rate", "status")
 
     def __init__(self, send: Send, trace: telemetry.Trace) -> None:
         self._send = send
@@ -50,12 +54,13 @@ class Exchange:
             (b"x-content-type-options", b"nosniff"),
         )
         self.status = 0
+        self.rate: Headers = ()
 
     async def __call__(self, message: Message) -> None:
         """ASGI send."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), *self._common]
+            message["headers"] = [*message.get("headers", ()), *self._common, *self.rate]
         await self._send(message)
 
 
@@ -69,6 +74,7 @@ class Edge:
         metrics: Metrics,
         route_of: Callable[[Scope], str],
         *,
+        rates: RateLimits,
         body_max: int = BODY_MAX_BYTES,
         in_flight_max: int = IN_FLIGHT_MAX,
         cookie: str | None = None,
@@ -80,6 +86,7 @@ class Edge:
         self._inner = inner
         self._metrics = metrics
         self._route_of = route_of
+        self._rates = rates
         self._body_max = body_max
         self._in_flight_max = in_flight_max
         self._cookie = cookie
@@ -100,7 +107,7 @@ class Edge:
         hot = self.hot.get((scope["method"], scope["path"]))
         self.in_flight += 1
         try:
-            self._admit(scope, headers)
+            exchange.rate = self._admit(scope, headers)
             if hot is not None:
                 await hot(scope, receive, exchange)
             else:
@@ -120,11 +127,13 @@ class Edge:
             self._finish(scope, exchange.status, route, time.perf_counter() - started_s)
             telemetry.leave(token)
 
-    def _admit(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
+    def _admit(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Headers:
+        """Whether the request may go on, and what is left to its caller. Raises `Problem`."""
         length = headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length[:20]) > self._body_max):
             raise too_large(self._body_max)
-        if self.in_flight > self._in_flight_max and scope["path"] not in _PROBES:
+        probe = scope["path"] in _PROBES
+        if self.in_flight > self._in_flight_max and not probe:
             raise Problem(
                 503,
                 "overloaded",
@@ -135,7 +144,15 @@ class Edge:
         # PostgreSQL text holds no NUL: no path or query parameter may bring one to a statement.
         if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
             raise Problem(400, "bad-request", detail="The address contains a NUL character (%00).")
-        scope["oms.principal"] = self._authenticate(scope, headers)
+        address = scope["client"][0] if scope.get("client") else ""
+        try:
+            principal = self._authenticate(scope, headers)
+        except Problem:
+            # Whoever guesses keys is a stranger, and is slowed down as one.
+            self._rates.admit(None, address)
+            raise
+        scope["oms.principal"] = principal
+        return () if probe else self._rates.admit(principal, address)
 
     def _authenticate(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Principal | None:
         authorization = headers.get(b"authorization")
@@ -252,9 +269,7 @@ def as_problem(error: Exception) -> Problem | None:
     return None
 
 
-def render(
-    problem: Problem, scope: Scope, trace: telemetry.Trace | None
-) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def render(problem: Problem, scope: Scope, trace: telemetry.Trace | None) -> Answer:
     """Status, headers and body of the answer to `scope`'s request."""
     raw: Any = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
     instance = quote(raw.split(b"?", 1)[0][:200], safe="/%:@!$&'()*+,;=~")

@@ -15,6 +15,7 @@ from fastapi import Body, Depends, Header
 from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope, Send
 
+from shared.service.admission import Admission
 from shared.service.body import check_json_type, read_body
 from shared.service.idempotency import IdempotencyKey, InFlight, identify
 from shared.service.jsonbody import decode
@@ -50,10 +51,16 @@ class HotOperation(Generic[BodyT]):
     """One hot operation as an ASGI application; errors propagate to the edge as exceptions."""
 
     def __init__(
-        self, handler: Handler[BodyT], body: type[BodyT], guard: Guard, body_max: int
+        self,
+        handler: Handler[BodyT],
+        body: type[BodyT],
+        guard: Guard,
+        body_max: int,
+        gate: Admission | None = None,
     ) -> None:
         self.handler = handler
         self.guard = guard
+        self._gate = gate
         self._validate: Callable[[Any], BodyT] = body.__pydantic_validator__.validate_python
         self._body_max = body_max
         self._in_flight = InFlight()
@@ -61,6 +68,12 @@ class HotOperation(Generic[BodyT]):
     async def answer(self, scope: Scope, receive: Receive) -> Reply:
         """Check the request and run the handler; raises Problem."""
         principal = self.guard.check(scope.get("oms.principal"))
+        if self._gate is None:
+            return await self._answer(scope, receive, principal)
+        with self._gate.enter(asked="oms.asked" in scope):
+            return await self._answer(scope, receive, principal)
+
+    async def _answer(self, scope: Scope, receive: Receive, principal: Principal) -> Reply:
         headers: dict[bytes, bytes] = scope["oms.headers"]
         check_json_type(headers)
         raw = await read_body(receive, self._body_max)

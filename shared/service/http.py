@@ -13,10 +13,12 @@ from starlette.types import Receive, Scope, Send
 
 from shared.ledger.store import Unavailable
 from shared.service import openapi, telemetry
+from shared.service.admission import Admission, Refusal
 from shared.service.body import BODY_MAX_BYTES
 from shared.service.docs import add_docs
 from shared.service.edge import IN_FLIGHT_MAX, Edge, as_problem, render
 from shared.service.hot import BodyT, Handler, HotOperation, documented
+from shared.service.limits import UNLIMITED, RateLimits, Rates
 from shared.service.metrics import Metrics
 from shared.service.problems import internal_error
 from shared.service.routes import PUBLIC, HotRoute, RouteInfo, ServiceRoute, router, survey
@@ -33,8 +35,18 @@ UNMATCHED = "(unmatched)"
 class ServiceApp(FastAPI):
     """A FastAPI application whose every request passes the edge. Make it with `create_app`."""
 
-    def __init__(self, *, health: Health, metrics: Metrics, open_paths: frozenset[str], **kw: Any):
+    def __init__(
+        self,
+        *,
+        health: Health,
+        metrics: Metrics,
+        admission: Admission,
+        open_paths: frozenset[str],
+        **kw: Any,
+    ):
         super().__init__(**kw)
+        self.admission = admission
+        self._new_work: set[tuple[bytes, bytes]] = set()
         self.health = health
         self.metrics = metrics
         self.infos: dict[Any, RouteInfo] = {}
@@ -66,6 +78,17 @@ class ServiceApp(FastAPI):
             return info.path
         return scope["path"] if scope["path"] in _FRAMEWORK_PATHS else UNMATCHED
 
+    def brings_new_work(self, method: bytes, path: bytes) -> bool:
+        """Whether the door may turn this request away (hot operations only: their path is exact)."""
+        return (method, path) in self._new_work
+
+    def turned_away(self, path: bytes) -> Refusal | None:
+        """Why a request of new work is not let in now, asked at the door, and counted; None when it is."""
+        refusal = self.admission.refusal()
+        if refusal is not None:
+            self.metrics.requests.observe("POST", path.decode(), 503, 0.0)
+        return refusal
+
     def hot_post(
         self,
         path: str,
@@ -74,18 +97,21 @@ class ServiceApp(FastAPI):
         roles: Sequence[Role],
         status: int = 201,
         response: type[BaseModel] | None = None,
+        new_work: bool = False,
         **documentation: Any,
     ) -> Callable[[Handler[BodyT]], Handler[BodyT]]:
         """Register `async def handler(call: Call[Body]) -> Reply` as a hot operation.
 
-        `path` has no parameters. Idempotency-Key is required. `response` only documents;
+        `path` has no parameters. Idempotency-Key is required. `new_work` is turned away first when
+        there is too much to do (`shared.service.admission`). `response` only documents;
         `documentation` goes to FastAPI (`summary`, `tags`, `responses` …).
         """
         if "{" in path:
             raise ValueError(f"{path}: a hot operation is found by its exact path")
 
         def register(handler: Handler[BodyT]) -> Handler[BodyT]:
-            operation = HotOperation(handler, body, require(*roles), self.body_max)
+            gate = self.admission if new_work else None
+            operation = HotOperation(handler, body, require(*roles), self.body_max, gate)
             self.router.add_api_route(
                 path,
                 documented(operation, body),
@@ -96,6 +122,8 @@ class ServiceApp(FastAPI):
                 **documentation,
             )
             self.edge.hot["POST", path] = operation
+            if new_work:
+                self._new_work.add((b"POST", path.encode()))
             return handler
 
         return register
@@ -123,6 +151,8 @@ def create_app(
     keyring: Keyring,
     version: str = "0",
     description: str = "",
+    rates: Rates = UNLIMITED,
+    admission: Admission | None = None,
     body_max: int = BODY_MAX_BYTES,
     in_flight_max: int = IN_FLIGHT_MAX,
     open_paths: Sequence[str] = (),
@@ -131,6 +161,7 @@ def create_app(
 ) -> ServiceApp:
     """The application of service `name`, with /livez, /readyz, /metrics, /openapi.json and /docs.
 
+    `rates` limit callers; without them nobody is limited. `admission` is the gate of new work.
     `body_max` is in bytes. `open_paths` names plain routes and mounts that need no key (static
     files). `cookie` names a cookie that may carry a key for GET (pages). Only the probes, the
     OpenAPI document and its page are open by default.
@@ -139,6 +170,7 @@ def create_app(
     app = ServiceApp(
         health=Health(name),
         metrics=metrics,
+        admission=admission or Admission(in_flight_max),
         open_paths=frozenset(open_paths),
         title=f"OMS {name}",
         version=version,
@@ -159,11 +191,13 @@ def create_app(
         keyring,
         metrics,
         app.route_of,
+        rates=RateLimits(rates),
         body_max=body_max,
         in_flight_max=in_flight_max,
         cookie=cookie,
         access_log=access_log,
     )
+    metrics.watch(app.admission)
     _add_operations(app)
     add_docs(app)
     return app

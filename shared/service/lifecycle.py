@@ -167,7 +167,7 @@ class Process:
         """Serve until there is a reason to stop, then drain; returns the exit status."""
         app = service.app
         app.seal()
-        server = EmbeddedServer(app)
+        server = EmbeddedServer(app, self.settings.proxies)
         for task in service.tasks:
             handle = app.health.add(task)
             self.running.append(

@@ -14,6 +14,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from shared.service.admission import Admission
+
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -88,6 +90,20 @@ class Metrics:
             registry=self.registry,
         )
         build.labels(service, version, platform.python_version()).set(1)
+
+    def watch(self, admission: Admission) -> None:
+        """Show the gate of new work, read when scraped."""
+        shed = Gauge("oms_admission_shed", "New work turned away", ["why"], registry=self.registry)
+        for why in admission.shed:
+            shed.labels(why).set_function(lambda why=why: float(admission.shed[why]))  # type: ignore[misc]
+        lag = Gauge(
+            "oms_admission_lag_seconds", "Behind, as the gate counts it", registry=self.registry
+        )
+        lag.set_function(lambda: admission.lag_s)
+        in_flight = Gauge(
+            "oms_admission_in_flight", "New work under way in this process", registry=self.registry
+        )
+        in_flight.set_function(lambda: float(admission.in_flight))
 
     def exposition(self) -> bytes:
         """All metrics in the Prometheus text format 0.0.4."""

@@ -51,6 +51,7 @@ _ALWAYS = {
     "400": "The request cannot be understood",
     "413": "The body is larger than accepted",
     "422": "Fields are invalid; each is named",
+    "429": "Too many requests of this caller; Retry-After says when to repeat",
     "500": "Something failed here; look up the trace_id",
     "503": "Overloaded or stopping; repeat later",
 }

@@ -78,6 +78,7 @@ _BY_STATUS = {
     405: ("method-not-allowed", "Method not allowed"),
     413: ("body-too-large", "Request body too large"),
     415: ("unsupported-media-type", "Unsupported media type"),
+    429: ("rate-limited", "Too many requests"),
     500: ("internal", "Internal error"),
     503: ("unavailable", "Service unavailable"),
 }

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from shared.service.admission import is_new_work
 from shared.service.body import check_json_type
 from shared.service.hot import HotOperation, encode
 from shared.service.jsonbody import decode
@@ -35,15 +36,22 @@ class StrictRequest(Request):
 class RouteInfo:
     """What the edge must know about one operation before FastAPI reads its body."""
 
-    __slots__ = ("guard", "json_body", "methods", "path")
+    __slots__ = ("guard", "json_body", "methods", "new_work", "path")
 
     def __init__(
-        self, path: str, methods: frozenset[str], guard: Guard | None, json_body: bool
+        self,
+        path: str,
+        methods: frozenset[str],
+        guard: Guard | None,
+        *,
+        json_body: bool,
+        new_work: bool,
     ) -> None:
         self.path = path
         self.methods = methods
         self.guard = guard
         self.json_body = json_body
+        self.new_work = new_work
 
 
 class ServiceRoute(APIRoute):
@@ -59,7 +67,11 @@ class ServiceRoute(APIRoute):
                 info.guard.check(request.scope.get("oms.principal"))
             if info.json_body and _has_body(request.scope["oms.headers"]):
                 check_json_type(request.scope["oms.headers"])
-            return await answer(StrictRequest(request.scope, request.receive))
+            strict = StrictRequest(request.scope, request.receive)
+            if not info.new_work:
+                return await answer(strict)
+            with request.app.admission.enter():
+                return await answer(strict)
 
         return handler
 
@@ -128,7 +140,13 @@ def _info(context: RouteContext, path: str) -> RouteInfo:
         guard = guards[0] if guards[0].roles == roles else Guard(roles)
     field = context.body_field
     json_body = field is not None and not isinstance(field.field_info, params.Form)
-    return RouteInfo(path, frozenset(context.methods or ()), guard, json_body)
+    return RouteInfo(
+        path,
+        frozenset(context.methods or ()),
+        guard,
+        json_body=json_body,
+        new_work=is_new_work in calls,
+    )
 
 
 def _calls(dependant: Dependant) -> Iterator[Any]:

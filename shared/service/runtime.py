@@ -19,6 +19,7 @@ from shared.ledger.store import Unavailable
 from shared.ledger.table import Table
 from shared.ledger.writer import Writer
 from shared.service import operations
+from shared.service.admission import Admission
 from shared.service.engine import Engine, Performers
 from shared.service.http import ServiceApp, create_app
 from shared.service.lifecycle import Service
@@ -28,6 +29,8 @@ from shared.service.tasks import Handle, State, Task
 from shared.stream.consumer import ConsumerRuntime
 from shared.stream.healer import HttpHealer
 from shared.stream.kafka import KafkaConsumer, KafkaProducer
+from shared.stream.lag import GroupLag
+from shared.stream.port import BrokerLost
 from shared.stream.relay import Relay
 
 log = structlog.get_logger()
@@ -37,6 +40,9 @@ SESSION_MS = 10_000
 #: How often /readyz learns whether the database answers, and how long an answer may take.
 DATABASE_CHECK_SECONDS = 1.0
 DATABASE_ANSWER_SECONDS_MAX = 3.0
+#: How often the gate learns how far the house is behind, and the pause when the broker does not say.
+LAG_CHECK_SECONDS = 1.0
+LAG_RETRY_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,11 @@ async def compose(
     table: Table,
     routes: Callable[[Runtime, ServiceApp], APIRouter],
     performers: Performers | None = None,
+    *,
+    takes_orders: bool = False,
 ) -> AsyncIterator[Service]:
-    """A service of these parts, connected to its database; tasks are listed in the order in which they stop."""
+    """A service of these parts, connected to its database; tasks are listed in the order in which they stop. One that
+    ``takes_orders`` watches how far the house is behind, and lets new ones in accordingly."""
     if settings.keys_file is None:
         raise InvalidSettingsError("OMS_KEYS_FILE is not set: nothing is open without keys.")
     store = PostgresStore(settings.database)
@@ -74,8 +83,13 @@ async def compose(
         gather_seconds=settings.gather_s,
     )
     runtime = Runtime(table, store, engine.writer, engine.consumer, engine.relay)
+    admission = Admission(settings.new_work_max, settings.lag_max_s if takes_orders else 0)
     app = create_app(
-        table.service, keyring=Keyring.from_file(settings.keys_file), access_log=settings.access_log
+        table.service,
+        keyring=Keyring.from_file(settings.keys_file),
+        rates=settings.request_rates,
+        admission=admission,
+        access_log=settings.access_log,
     )
     app.include_router(operations.routes(runtime))
     app.include_router(routes(runtime, app))
@@ -87,6 +101,8 @@ async def compose(
         if part is not engine.consumer
     ]
     tasks.append(Task("database", lambda handle: _watch_database(handle, store)))
+    if takes_orders and settings.lag_max_s:
+        tasks.insert(0, Task("lag", lambda handle: _watch_lag(handle, settings, admission)))
     try:
         yield Service(app, tasks)
     finally:
@@ -132,6 +148,25 @@ async def _watch_database(handle: Handle, store: PostgresStore) -> None:
             handle.ready()
         if await handle.sleep(DATABASE_CHECK_SECONDS):
             return
+
+
+async def _watch_lag(handle: Handle, settings: Settings, admission: Admission) -> None:
+    """Tell the gate how far the house is behind. While nobody can say, new work is let in: it is durable, and waits."""
+    handle.ready()
+    while not handle.stopping.is_set():
+        lag = GroupLag(settings.kafka, settings.lag_groups, settings.kafka_login)
+        try:
+            await lag.start()
+            while not await handle.sleep(LAG_CHECK_SECONDS):
+                behind = (await lag.read()).values()
+                counted = (x.seconds for x in behind if x.records > settings.lag_min)
+                admission.lag_s = max(counted, default=0.0)
+        except BrokerLost as error:
+            log.warning("lag_unknown", error=str(error), next="new orders are let in meanwhile")
+            admission.lag_s = 0.0
+            await handle.sleep(LAG_RETRY_SECONDS)
+        finally:
+            await lag.stop()
 
 
 async def _consume(handle: Handle, consumer: ConsumerRuntime) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from shared.service.door import Door
 from shared.service.http import ServiceApp
 
 BACKLOG = 2048
@@ -13,19 +14,22 @@ KEEP_ALIVE_S = 30
 
 
 class EmbeddedServer(uvicorn.Server):
-    """A uvicorn server that leaves signals to the lifecycle and stops on request."""
+    """A uvicorn server that leaves signals to the lifecycle and stops on request. ``proxies``: addresses or networks,
+    separated by commas, whose X-Forwarded-For and -Proto are believed."""
 
-    def __init__(self, app: ServiceApp) -> None:
+    def __init__(self, app: ServiceApp, proxies: str = "") -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=Door,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
                 log_config=None,
                 access_log=False,
-                proxy_headers=False,
+                # Only a proxy of ours is believed about whom it speaks for; anybody could write the header.
+                proxy_headers=bool(proxies),
+                forwarded_allow_ips=proxies,
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
             )

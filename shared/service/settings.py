@@ -7,6 +7,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from shared.service.limits import Rates
 from shared.stream.login import Login
 
 EXIT_SETTINGS = 2
@@ -42,9 +43,38 @@ class Settings(BaseSettings):
     peer_key: str = Field("", repr=False, description="API key to read peers' feeds")
     partitions: int = Field(4, ge=1, le=1000, description="Partitions of topics this creates")
     gather_s: float = Field(0.005, ge=0, le=5, description="Pause of a consumer after records")
+    rate_per_s: float = Field(
+        1000, ge=0, description="Requests a second that one caller may send; 0: no limit"
+    )
+    rates: dict[str, float] = Field(
+        default_factory=dict,
+        description='JSON: callers with a rate of their own, {"channel:web": 50}',
+    )
+    stranger_rate_per_s: float = Field(
+        200, ge=0, description="The same for an address that sends no key"
+    )
+    proxies: str = Field(
+        "", description="Proxies whose X-Forwarded-For is believed: addresses, networks"
+    )
+    new_work_max: int = Field(
+        128, ge=1, description="Orders being placed at once; more are turned away with 503"
+    )
+    lag_max_s: float = Field(
+        5, ge=0, description="Seconds behind at which no order is let in; 0: never mind"
+    )
+    lag_min: int = Field(2000, ge=0, description="Records behind up to which lag does not count")
+    lag_groups: tuple[str, ...] = Field(
+        ("oms-order", "oms-inventory", "oms-fulfillment"),
+        description="JSON list of the consumer groups whose lag counts",
+    )
     drain_s: float = Field(9.0, gt=0, le=300, description="Time to finish work after SIGTERM")
     stalled_s: float = Field(60.0, gt=0, description="No progress while behind: exit with 70")
     loop_lag_alarm_s: float = Field(0.25, gt=0, description="Event loop delay to report")
+
+    @property
+    def request_rates(self) -> Rates:
+        """How many requests callers may send."""
+        return Rates(self.rate_per_s, self.stranger_rate_per_s, self.rates)
 
     @property
     def kafka_login(self) -> Login:

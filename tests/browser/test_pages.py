@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.axe import violations
 from tests.browser.conftest import sign_in
 from tests.unit.views.site import Site
 
@@ -131,23 +131,12 @@ def test_axe_finds_nothing(browser: Browser, site: Site, scheme: str) -> None:
     )
     page = context.new_page()
     page.goto("/sign-in")
-    problems = {"/sign-in": _violations(page)}
+    problems = {"/sign-in": violations(page)}
     sign_in(page, site.key)
     paths = ["/", "/?q=nothing", "/orders/nobody/page"]
     for path in [*paths, *(page_of(site, name) for name in site.orders)]:
         page.goto(path)
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-        problems[path] = _violations(page)
+        problems[path] = violations(page)
     context.close()
     assert {path: found for path, found in problems.items() if found} == {}
-
-
-def _violations(page: Page) -> list[str]:
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    results = Axe().run(page, options={"runOnly": {"type": "tag", "values": tags}})
-    assert results.response["passes"], "axe has looked at nothing"
-    return [
-        f"{v['id']}: {v['help']}: {node['html'][:150]}"
-        for v in results.response["violations"]
-        for node in v["nodes"][:2]
-    ]

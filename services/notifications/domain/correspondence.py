@@ -92,6 +92,7 @@ class Facts(NamedTuple):
     reason: str = ""
     carrier: str = ""
     tracking_number: str = ""
+    package_id: str = ""
     lines: tuple[LineQuantity, ...] = ()
 
 
@@ -130,6 +131,7 @@ def tell(state: Correspondence, event: Told, context: Context, *, send: bool) ->
         reason=facts.reason,
         carrier=facts.carrier,
         tracking_number=facts.tracking_number,
+        package_id=facts.package_id,
         lines=facts.lines,
     )
     effect = Effect(id=f"mail:{notification_id}", subject=requested.subject, request=mail)
@@ -172,6 +174,7 @@ def _facts(event: Told) -> Facts:
                 "order_shipped",
                 carrier=event.carrier,
                 tracking_number=event.tracking_number,
+                package_id=event.package_id,
                 lines=event.lines,
             )
         case RefundIssued():

@@ -45,6 +45,7 @@ class SendEmail(
     reason: str = ""
     carrier: str = ""
     tracking_number: str = ""
+    package_id: str = ""
     lines: tuple[LineQuantity, ...] = ()
 
 

@@ -33,7 +33,10 @@ UNSEQUENCED = {
     "insights": {"oms.insights.events"},
 }
 #: What stands in a secret, where it is not just any text.
-UNTOLD = {"OMS_SHOPIFY_SECRETS": '["abc"]'}
+UNTOLD = {
+    "OMS_SHOPIFY_SECRETS": '["abc"]',
+    "OMS_TRACKING_KEYS": json.dumps({"1": "x" * 32}),
+}
 
 
 def test_the_generated_manifests_are_those_of_the_code() -> None:
@@ -338,6 +341,11 @@ def test_secrets_of_a_new_installation_fit_their_services(
     assert len(peer_keys) == 1
     webhook = tmp_path / "notifications-secrets" / "webhook-key"
     before = webhook.read_text()
+    signs, reads = (
+        (tmp_path / f"{name}-secrets" / "tracking-keys").read_text()
+        for name in ("notifications", "views")
+    )
+    assert signs == reads != ""
     assert k8s(["--keys", str(tmp_path)]) == 0
     assert webhook.read_text() == before
     assert k8s(["--nonsense"]) == 2

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from email.headerregistry import Address
+from ipaddress import ip_network
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from ops.sink.smtp import listen
 from ops.sink.store import MessageStore
 from ops.stack import Stack, create_database, drop_database
+from services.notifications.addresses import Addresses
 from services.notifications.directory import Directory
 from services.notifications.effects import performers
 from services.notifications.handlers import table
@@ -38,6 +40,7 @@ from shared.service.server import bind_socket
 SERVICE = Path(__file__).parents[3] / "services" / "notifications"
 SENDER = Address("Orders", "orders", "oms.local")
 SECRETS = Secrets("integration tests only, thirty-two characters")
+LOOPBACK = Addresses([ip_network("127.0.0.0/8")])
 PATIENCE_SECONDS = 20
 
 
@@ -128,7 +131,9 @@ async def notifier(database: str, sink: Sink) -> AsyncIterator[Notifier]:
     await store.open()
     decides = table()
     writer = Writer(decides, store, partitions=1)
-    courier = Courier(Directory(writer, fresh_s=0.05).find, SECRETS, timeout_s=2, rest_s=0.2)
+    courier = Courier(
+        Directory(writer, fresh_s=0.05).find, SECRETS, addresses=LOOPBACK, timeout_s=2, rest_s=0.2
+    )
     async with SmtpPool("127.0.0.1", sink.port, connections=2, timeout_s=5) as pool:
         effects = Effects(store, writer, performers(Mailer(pool, SENDER), courier))
         writer.on_effects = effects.take

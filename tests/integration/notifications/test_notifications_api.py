@@ -19,7 +19,14 @@ from shared.events.order import OrderCompleted
 from shared.service import Keyring, Role, create_app
 from shared.service.runtime import Runtime
 from shared.service.security import KeyEntry, generate_key, hash_key
-from tests.integration.notifications.conftest import SECRETS, Notifier, Receiver, Sink, until
+from tests.integration.notifications.conftest import (
+    LOOPBACK,
+    SECRETS,
+    Notifier,
+    Receiver,
+    Sink,
+    until,
+)
 from tests.unit.notifications.happenings import CONFIRMED, SHIPPED, placed
 
 KEYS = {role: generate_key(role) for role in (Role.OPS, Role.AGENT, Role.AUDITOR, Role.WAREHOUSE)}
@@ -32,7 +39,7 @@ def keyring() -> Keyring:
 def client_of(notifier: Notifier, *, webhooks: bool = True) -> httpx.AsyncClient:
     runtime = cast(Any, Runtime)(notifier.table, notifier.store, notifier.writer, None, None)
     app = create_app("notifications", keyring=keyring())
-    app.include_router(routes(runtime, SECRETS if webhooks else None))
+    app.include_router(routes(runtime, SECRETS if webhooks else None, LOOPBACK))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://n")
 
 
@@ -194,3 +201,13 @@ async def test_cursors_that_are_none_are_refused(http: httpx.AsyncClient) -> Non
     for params in ({"after": "-1"}, {"after": str(2**63)}, {"after": "x"}, {"limit": "0"}):
         answer = await http.get("/webhooks", params=params, headers=as_(Role.OPS))
         assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    "url", ["https://10.1.2.3/hooks", "https://[fd00:ec2::254]/", "https://169.254.169.254/"]
+)
+async def test_an_endpoint_inside_is_refused_by_field(http: httpx.AsyncClient, url: str) -> None:
+    answer = await http.post("/endpoints", json={"url": url}, headers=as_(Role.OPS))
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "/url"
+    assert "OMS_WEBHOOK_NETWORKS" in answer.json()["detail"]

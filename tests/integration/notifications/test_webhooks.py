@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ import pytest
 import structlog
 from standardwebhooks import Webhook
 
+from services.notifications.addresses import Addresses
 from services.notifications.domain.endpoints import Endpoint
 from services.notifications.domain.messages import (
     CallWebhook,
@@ -27,7 +29,7 @@ from shared.events.notifications import ENDPOINTS
 from shared.events.order import OrderCompleted
 from shared.ledger import effects as effects_module
 from shared.ledger.effects import TryAgain
-from tests.integration.notifications.conftest import SECRETS, Notifier, Receiver, until
+from tests.integration.notifications.conftest import LOOPBACK, SECRETS, Notifier, Receiver, until
 
 
 async def completed(notifier: Notifier) -> tuple[OrderCompleted, str]:
@@ -158,7 +160,7 @@ async def courier(receiver: Receiver) -> AsyncIterator[Courier]:
     async def find(endpoint_id: str) -> Endpoint | None:
         return endpoints.get(endpoint_id)
 
-    courier = Courier(find, SECRETS, timeout_s=0.3, rest_s=0.2)
+    courier = Courier(find, SECRETS, addresses=LOOPBACK, timeout_s=0.3, rest_s=0.2)
     yield courier
     await courier.close()
 
@@ -226,3 +228,61 @@ async def test_an_endpoint_that_hangs_does_not_hold_up_another(
     outcomes = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
     assert all(isinstance(o, TryAgain) for o in outcomes)
     assert len(receiver.got) <= 40  # the first lot hung, the rest failed at once
+
+
+# Where a courier does not go.
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:{port}/",
+        "http://localhost:{port}/",
+        "http://[::ffff:127.0.0.1]:{port}/",
+        "http://127.1:{port}/",
+        "http://2130706433:{port}/",
+        "http://0x7f.0.0.1:{port}/",
+        "https://169.254.169.254/latest/meta-data/",
+    ],
+)
+async def test_nothing_inside_is_called(receiver: Receiver, url: str) -> None:
+    port = receiver.url.split(":")[2].split("/")[0]
+    endpoint = Endpoint(url.format(port=port), ())
+
+    async def find(_: str) -> Endpoint:
+        return endpoint
+
+    courier = Courier(find, SECRETS, addresses=Addresses(), timeout_s=2)
+    try:
+        with pytest.raises(TryAgain, match="not an address of the public internet"):
+            await courier.perform(call(), "")
+    finally:
+        await courier.close()
+    assert receiver.got == []
+
+
+async def test_a_name_that_moves_inside_after_it_was_registered_is_not_called(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DNS rebinding: outside when it is checked, inside when it is called."""
+    port = int(receiver.url.split(":")[2].split("/")[0])
+    answers = ["93.184.215.14", "127.0.0.1"]
+
+    async def resolve(*_: object, **__: object) -> list[tuple[object, ...]]:
+        where = (answers.pop(0), port)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", where)]
+
+    addresses = Addresses()
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    await addresses.check_host("rebinding.example")
+
+    async def find(_: str) -> Endpoint:
+        return Endpoint(f"http://rebinding.example:{port}/", ())
+
+    courier = Courier(find, SECRETS, addresses=addresses, timeout_s=2)
+    try:
+        with pytest.raises(TryAgain, match=r"endpoint e1: 127\.0\.0\.1 is not an address"):
+            await courier.perform(call(), "")
+    finally:
+        await courier.close()
+    assert (answers, receiver.got) == ([], [])

@@ -32,6 +32,8 @@ STATED = [
     "confirm_latency_ms_p99",
     "refold_events_per_s",
     "rebuild_events_per_s",
+    "overload_goodput_ratio",
+    "overload_normal_after_s",
     "service_rss_mb_max",
     "database_bytes_per_order",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
 from email import message_from_bytes, policy
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 
 from services.notifications.mail import BadAddressError, Letter, recipient, write
 from services.notifications.money import display, exponent
+from services.notifications.tracking import ParcelPage
 from services.notifications.wording import one_line
 from shared.events import LineQuantity, Money
 from shared.events.notifications import Template
+from shared.service.links import Links
 from tests.unit.notifications.happenings import mail
 
 SENDER = Address("Orders", "orders", "oms.local")
@@ -83,6 +86,22 @@ def test_every_template_makes_a_whole_letter(template: Template) -> None:
     assert Tags(part(message, "html")).text.count("Hello Ada,") == 1
     assert not message.defects
     assert max(map(len, letter.content.split(b"\r\n"))) <= 998
+
+
+def test_a_shipped_mail_leads_to_its_parcel_and_no_other_mail_does() -> None:
+    links = Links({"1": "k" * 32})
+    page = ParcelPage("https://shop.example/", links)
+    shipped = mail(template="order_shipped", amount=None, package_id="p-1")
+    link = page.link_to(shipped)
+    assert link.startswith("https://shop.example/track/")
+    claims = links.read(link.rpartition("/")[2], shipped.at + timedelta(days=89))
+    assert (claims.order_id, claims.package_id) == (shipped.order_id, "p-1")
+    message = read(write(shipped, SENDER, link))
+    assert link in part(message, "plain")
+    assert f'href="{link}"' in part(message, "html")
+    assert page.link_to(mail()) == ParcelPage("", links).link_to(shipped) == ""
+    assert ParcelPage("https://shop.example", Links({})).link_to(shipped) == ""
+    assert "Follow" not in part(read(write(shipped, SENDER)), "html")
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

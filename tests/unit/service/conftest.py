@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -31,6 +32,7 @@ from shared.service import (
     require,
     router,
 )
+from shared.service.admission import NEW_WORK
 from shared.service.http import PUBLIC
 from shared.service.security import KeyEntry, hash_key
 
@@ -72,7 +74,22 @@ def build(**options: object) -> ServiceApp:
         taken.append(call.idempotency)
         return Reply(201, {"order_id": call.body.external_id}, ((b"location", b"/orders/1"),))
 
+    @app.hot_post("/new/orders", body=Order, roles=[Role.CHANNEL], new_work=True)
+    async def new(call: Call[Order]) -> Reply:
+        return Reply(201, {"order_id": call.body.external_id})
+
+    @app.hot_post("/new/slow", body=Order, roles=[Role.CHANNEL], new_work=True)
+    async def slow(call: Call[Order]) -> Reply:
+        await app.state.release.wait()
+        return Reply(201, {"order_id": call.body.external_id})
+
     routes = router()
+
+    @routes.post("/new/plain", status_code=201, dependencies=[NEW_WORK])
+    async def new_plain(
+        body: Order, who: Annotated[Principal, Depends(require(Role.CHANNEL))]
+    ) -> Accepted:
+        return Accepted(order_id=body.external_id)
 
     @routes.post("/plain/orders", status_code=201)
     async def plain(
@@ -95,6 +112,7 @@ def build(**options: object) -> ServiceApp:
 
     app.include_router(routes)
     app.state.taken = taken
+    app.state.release = asyncio.Event()
     return app
 
 

@@ -28,6 +28,7 @@ from shared.ledger.postgres import PostgresStore
 from shared.ledger.store import Head, Partition
 from shared.ledger.work import Unit
 from shared.service import Keyring
+from shared.service.links import Links
 from shared.service.security import KeyEntry, Role, generate_key, hash_key
 from shared.stream.consumer import StartedConsumer
 from shared.stream.healer import CannotHeal
@@ -109,12 +110,14 @@ def topics_of(journeys: Iterable[Journey]) -> Topics:
 
 @dataclass
 class Site:
-    """The pages, served; ``key`` is an agent's, ``channel_key`` that of the channel shop."""
+    """The pages, served; ``key`` is an agent's, ``channel_key`` that of the channel shop, ``links`` makes tracking
+    links."""
 
     url: str
     key: str
     channel_key: str
     orders: dict[str, Journey]
+    links: Links
 
 
 @contextmanager
@@ -125,6 +128,7 @@ def serving(dsn: str, orders: dict[str, Journey]) -> Iterator[Site]:
         KeyEntry("kim", hash_key(keys[Role.AGENT]), Role.AGENT),
         KeyEntry("shop-1", hash_key(keys[Role.CHANNEL]), Role.CHANNEL, "shop"),
     ]
+    links = Links({"new": "n" * 32, "old": "o" * 32})
     listener = socket.create_server(("127.0.0.1", 0))
     started, stop = threading.Event(), threading.Event()
 
@@ -136,7 +140,7 @@ def serving(dsn: str, orders: dict[str, Journey]) -> Iterator[Site]:
             records = topics_of(orders.values())
             await project(ViewStore(store, version.version), records)
             feeder = Feeder(store, no_broker, NoHealer())
-            app = application(Keyring(entries), store, Reader(store), feeder)
+            app = application(Keyring(entries), store, Reader(store), feeder, links=links)
             app.seal()
             server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
             job = asyncio.create_task(server.serve(sockets=[listener]))
@@ -155,7 +159,7 @@ def serving(dsn: str, orders: dict[str, Journey]) -> Iterator[Site]:
     try:
         assert started.wait(30), "the pages are not served"
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        yield Site(url, keys[Role.AGENT], keys[Role.CHANNEL], orders)
+        yield Site(url, keys[Role.AGENT], keys[Role.CHANNEL], orders, links)
     finally:
         stop.set()
         thread.join(15)

@@ -1,0 +1,98 @@
+"""How far consumer groups are behind, as the broker sees them: in records, and in seconds at their present pace.
+
+Groups commit their offsets every few batches only (the checkpoints are in the databases), so a lag is seen up to some
+two seconds too large under load, and never too small.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from shared.stream.login import OPEN, Login
+from shared.stream.port import BrokerLost
+
+ANSWER_SECONDS_MAX = 10
+#: The time over which a group's pace is measured.
+PACE_SECONDS = 6.0
+
+
+class Lag(NamedTuple):
+    """Records that are still to be read, and how long that takes at the pace of the last seconds: infinite for a group
+    that stands still."""
+
+    records: int
+    seconds: float
+
+
+class Pace:
+    """The pace of one group: how far it was at the last looks."""
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[float, int]] = deque()
+
+    def lag(self, now: float, read: int, records: int) -> Lag:
+        """After a look at ``now`` (seconds): so many records ``read`` in all, so many still to be read."""
+        self._looks.append((now, read))
+        while len(self._looks) > 2 and now - self._looks[1][0] >= PACE_SECONDS:
+            self._looks.popleft()
+        before, read_then = self._looks[0]
+        if not records:
+            return Lag(0, 0.0)
+        done = read - read_then
+        return Lag(records, records * (now - before) / done if done > 0 else float("inf"))
+
+
+class GroupLag:
+    """Asks about some groups; the connections stay open between two looks."""
+
+    def __init__(self, bootstrap: str, groups: Iterable[str], login: Login = OPEN) -> None:
+        self._groups = {group: Pace() for group in groups}
+        # Of no group itself: it only asks for the ends of partitions.
+        self._ends = AIOKafkaConsumer(bootstrap_servers=bootstrap, **login.options())
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **login.options())
+
+    async def start(self) -> None:
+        """Connect. Raises `BrokerLost`."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                await self._ends.start()
+                await self._admin.start()
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self.stop()
+            raise BrokerLost(f"cannot connect: {error!r}") from error
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        for client in (self._ends.stop, self._admin.close):
+            try:
+                await asyncio.wait_for(client(), ANSWER_SECONDS_MAX)
+            except (KafkaError, OSError, TimeoutError):
+                continue  # it is given up anyway
+
+    async def read(self) -> dict[str, Lag]:
+        """The lag of each group, over all partitions for which it has committed. Raises `BrokerLost`."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                read = {g: await self._admin.list_consumer_group_offsets(g) for g in self._groups}
+                partitions = {p for offsets in read.values() for p in offsets}
+                ends = await self._ends.end_offsets(list(partitions)) if partitions else {}
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise BrokerLost(repr(error)) from error
+        now = asyncio.get_running_loop().time()
+        return {
+            group: pace.lag(
+                now,
+                sum(o.offset for o in read[group].values()),
+                sum(_behind(p, o.offset, ends) for p, o in read[group].items()),
+            )
+            for group, pace in self._groups.items()
+        }
+
+
+def _behind(partition: TopicPartition, offset: int, ends: dict[TopicPartition, int]) -> int:
+    return max(0, ends.get(partition, 0) - offset) if offset >= 0 else 0
