@@ -111,10 +111,21 @@ class ServiceApp(FastAPI):
 
 async def _answer_problem(request: Request, error: Exception) -> Response:
     problem = as_problem(error) or internal_error()
+    if problem.status_code == 405:
+        problem.headers = {**(problem.headers or {}), "Allow": _allowed(request)}
     status, headers, body = render(problem, request.scope, telemetry.current())
     response = Response(body, status)
     response.raw_headers[:] = headers
     return response
+
+
+def _allowed(request: Request) -> str:
+    """Every method of the path: the framework names only those of the first route that has it."""
+    infos: dict[Any, RouteInfo] = request.app.infos
+    info = infos.get(request.scope["endpoint"])
+    if info is None:
+        return "GET"  # a plain route: the OpenAPI document
+    return ", ".join(sorted({m for i in infos.values() if i.path == info.path for m in i.methods}))
 
 
 def create_app(
@@ -179,7 +190,12 @@ def _add_operations(app: ServiceApp) -> None:
         dependencies=[PUBLIC],
         tags=["operations"],
         summary="Ready for traffic, with the state of each background task",
-        responses={503: {"description": "Not ready; the same document says why"}},
+        responses={
+            503: {
+                "description": "Not ready; the same document says why",
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            }
+        },
     )
     async def readyz(response: Response) -> dict[str, Any]:
         response.status_code = 200 if app.health.ready else 503

@@ -5,11 +5,57 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from shared.service.http import ServiceApp
+from shared.service.problems import MEDIA_TYPE, Problem
 
 BACKLOG = 2048
 KEEP_ALIVE_S = 30
+HEAD_MAX_BYTES = 128 << 10
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, for requests that never become one: what cannot be parsed is refused as a problem document,
+    and a head without end is not kept in memory."""
+
+    _in_head = False
+    _head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio's callback."""
+        super().data_received(data)
+        if not self._in_head:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_MAX_BYTES and not self.transport.is_closing():
+            detail = f"Address and headers may have {HEAD_MAX_BYTES} bytes together."
+            self._refuse(Problem(431, "head-too-large", detail=detail))
+
+    def on_message_begin(self) -> None:
+        """httptools' callback."""
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+
+    def on_headers_complete(self) -> None:
+        """httptools' callback."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What the parser refuses: uvicorn's own answer is plain text."""
+        detail = (
+            "This is not HTTP/1.1: check the request line (an address has at most 65,535 bytes), the headers and "
+            "the framing of the body."
+        )
+        self._refuse(Problem(400, "bad-request", detail=detail))
+
+    def _refuse(self, problem: Problem) -> None:
+        body = problem.body("/", None)
+        head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        line = STATUS_LINE.get(problem.status_code, b"HTTP/1.1 %d \r\n" % problem.status_code)
+        self.transport.write(line + head.encode() + body)
+        self.transport.close()
 
 
 class EmbeddedServer(uvicorn.Server):
@@ -19,7 +65,7 @@ class EmbeddedServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=Protocol,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
