@@ -152,7 +152,15 @@ class KafkaConsumer:
             return {}
         return {
             (tp.topic, tp.partition): [
-                Record(r.topic, r.partition, r.offset, r.key or b"", r.value or b"", r.headers)
+                # Kafka knows null for all three; nothing here makes a difference between null and empty.
+                Record(
+                    r.topic,
+                    r.partition,
+                    r.offset,
+                    r.key or b"",
+                    r.value or b"",
+                    [(name, value or b"") for name, value in r.headers],
+                )
                 for r in records
             ]
             for tp, records in fetched.items()
