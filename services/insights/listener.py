@@ -59,7 +59,7 @@ class Listener:
             for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
                 for r in records:
                     try:
-                        envelope = read_headers(r.headers)
+                        envelope = read_headers((name, value or b"") for name, value in r.headers)
                         decode(envelope.type, r.value or b"")
                     except (BadEnvelope, BadPayload, UnknownType) as error:
                         log.warning("statement_skipped", at=r.offset, error=str(error))

@@ -42,7 +42,6 @@ from shared.service.reading import read_state
 from shared.service.runtime import Runtime
 from shared.service.security import check_channel
 
-
 PLACED = leads_to(
     201,
     {"order_id": "$response.body#/order_id"},

@@ -110,7 +110,9 @@ def rfc3339(time: datetime) -> str:
 
 def _check(h: dict[str, bytes]) -> None:
     if h.get("content-type", b"").startswith(b"application/cloudevents"):
-        raise BadEnvelope("structured content mode is not read here: send attributes as ce_ headers")
+        raise BadEnvelope(
+            "structured content mode is not read here: send attributes as ce_ headers"
+        )
     if h.get("ce_specversion") != b"1.0":
         raise BadEnvelope("header ce_specversion is missing or not 1.0")
     for name in ("ce_id", "ce_type", "ce_source"):
@@ -125,7 +127,9 @@ def _check(h: dict[str, bytes]) -> None:
     if not _OURS.issuperset(h):
         for name in h:
             if name.startswith("ce_") and not _ATTRIBUTE.fullmatch(name):
-                raise BadEnvelope(f"header {name[:60]!a} is no attribute: lower-case letters and digits")
+                raise BadEnvelope(
+                    f"header {name[:60]!a} is no attribute: lower-case letters and digits"
+                )
 
 
 def _position(raw: bytes, *, least: int = 1) -> int:

@@ -42,7 +42,7 @@ class Protocol(HttpToolsProtocol):
         self._in_head = False
         super().on_headers_complete()
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's
         """What the parser refuses: uvicorn's own answer is plain text."""
         detail = (
             "This is not HTTP/1.1: check the request line (an address has at most 65,535 bytes), the headers and "

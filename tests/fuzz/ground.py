@@ -26,7 +26,9 @@ from tests.ledgerkit import until
 from tests.portrange import free_base
 
 SKU, AUTOMATIC, SHELF = "FUZZ", "EAST", "SHELF"
-LINES = (OrderLine(line_id="1", sku=SKU, quantity=1, unit_price=500, total=500),)
+#: A SKU that no hostile request names: whether it still sells shows that the others harm nobody else.
+SOUND = "SOUND"
+LINES = (OrderLine(line_id="1", sku=SOUND, quantity=1, unit_price=500, total=500),)
 #: An order that is overtaken by thousands of hostile ones waits for its turn.
 SECONDS_MAX = 60
 EXTRA = {
@@ -75,7 +77,9 @@ class Ground:
         name = uuid4().hex[:12]
         wrong = []
         by_topic = PlaceOrder(**order(f"topic-{name}") | {"lines": LINES})
-        answer = await self.ask("POST", "order", "/orders", "channel:web", request(f"http-{name}"))
+        answer = await self.ask(
+            "POST", "order", "/orders", "channel:web", request(f"http-{name}", SOUND)
+        )
         if answer.status_code != 201:
             wrong.append(f"an order was answered {answer.status_code} {answer.text[:200]}")
         await self.publish(by_topic)
@@ -142,6 +146,7 @@ async def ground(data: Path) -> AsyncIterator[Ground]:
 
 async def _furnish(g: Ground) -> None:
     lines = [
+        {"sku": SOUND, "location": AUTOMATIC, "quantity": 1_000_000},
         {"sku": SKU, "location": AUTOMATIC, "quantity": 1_000_000},
         {"sku": "KEPT", "location": SHELF, "quantity": 1_000},
     ]

@@ -23,12 +23,14 @@ class Sent(NamedTuple):
     topic: str
     key: bytes
     value: bytes
-    headers: Headers
+    headers: list[tuple[str, bytes | None]]
     parked_by: frozenset[str] | None
 
 
 #: Stands for an id of its own: nobody's is another's, or ours.
 ID = b"an id"
+#: Stands for Kafka's null.
+NULL = b"null"
 #: Headers that are no CloudEvents envelope, by what each replaces; None takes the header away.
 BAD_HEADERS: dict[str, dict[str, bytes | None]] = {
     "no id": {"ce_id": None},
@@ -55,6 +57,12 @@ BAD_HEADERS: dict[str, dict[str, bytes | None]] = {
     "position underscored": {"ce_sequence": b"1_0", "ce_previous": b"1"},
     "previous garbage": {"ce_sequence": b"5", "ce_previous": b"x"},
     "previous negative": {"ce_sequence": b"5", "ce_previous": b"-1"},
+    "null version": {"ce_specversion": NULL},
+    "null id": {"ce_id": NULL},
+    "null type": {"ce_type": NULL},
+    "null subject": {"ce_subject": NULL},
+    "null time": {"ce_time": NULL},
+    "null position": {"ce_sequence": NULL, "ce_previous": NULL},
     "structured": {"content-type": b"application/cloudevents+json"},
 }
 
@@ -64,14 +72,17 @@ def corpus() -> Iterator[Sent]:
     number = 0
     for topic in topics():
         for type in topic.types:
-            for label, value, headers in _variants(type):
+            for label, value, envelope in _variants(type):
                 number += 1
                 key = f"poison-{number}".encode()
-                headers = [(n, key if v == ID else v) for n, v in headers]
-                expected = _expected(topic.name, value, headers)
+                headers = [(n, key if v == ID else v) for n, v in envelope]
+                expected = _expected(
+                    topic.name, value, [(n, b"" if v == NULL else v) for n, v in headers]
+                )
                 if expected is None and not _open_to_all(type):
                     continue  # readable, and only its own sender may say it: not hostile but forged
-                yield Sent(f"{type.tag()}: {label}", topic.name, key, value, headers, expected)
+                sent = [(n, None if v == NULL else v) for n, v in headers]
+                yield Sent(f"{type.tag()}: {label}", topic.name, key, value, sent, expected)
 
 
 def _open_to_all(type: type[Message]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from shared.service.problems import MEDIA_TYPE
-from tests.contract.http.hostile import broken, places, placed, resolved, valid
+from tests.contract.http.hostile import broken, placed, places, resolved, valid
 from tests.fuzz import values
 from tests.fuzz.wire import Answer, Headers
 

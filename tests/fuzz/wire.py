@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 Headers = list[tuple[bytes, bytes]]
@@ -35,7 +36,11 @@ class Wire:
         self.close()
 
     async def request(
-        self, method: bytes, target: bytes, headers: Headers = [], body: bytes = b""
+        self,
+        method: bytes,
+        target: bytes,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        body: bytes = b"",
     ) -> Answer:
         """Send a request with a body of its true length."""
         lines = [b"%s %s HTTP/1.1" % (method, target), b"host: x"]

@@ -12,7 +12,7 @@ from shared.events import encode
 from shared.ledger.parking import redrive
 from shared.stream.port import Outgoing
 from tests.integration.processes import Place, place
-from tests.ledgerkit import Listening, going, home, outgoing, tally, until
+from tests.ledgerkit import Listening, going, home, of_type, outgoing, tally, until
 
 
 async def consuming(at: Place, dsn: str, **options: Any) -> Listening:
@@ -36,9 +36,9 @@ def bad(good: Outgoing, tag: str) -> list[Outgoing]:
         Outgoing(good.key, b"\xff\x00\x01", good.headers),
         Outgoing(good.key, b"", good.headers),
         Outgoing(good.key, good.value, []),
-        Outgoing(good.key, good.value, [("ce_id", b"x"), ("ce_type", b"\xfe")]),
-        Outgoing(good.key, good.value, [("ce_id", b"x"), ("ce_type", tag[:-1].encode() + b"9")]),
-        Outgoing(good.key, good.value, [("ce_id", b"x"), ("ce_type", b"nobody.knows.this")]),
+        Outgoing(good.key, good.value, of_type(b"\xfe")),
+        Outgoing(good.key, good.value, of_type(tag[:-1].encode() + b"9")),
+        Outgoing(good.key, good.value, of_type(b"nobody.knows.this")),
         Outgoing(good.key, good.value, [*good.headers, ("ce_sequence", b"-1")]),
     ]
 
