@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.testbed import cancel_on_signals
 from ops.system import SERVICES
 from tests.fuzz.api import Tally, fuzz
 from tests.fuzz.ground import Ground, ground
@@ -50,6 +51,7 @@ async def run(parts: set[str], services: list[str], examples: int, every: int, k
     """Everything on one system; what came of it, and 1 where something is wrong."""
     with tempfile.TemporaryDirectory() as folder:
         async with ground(Path(folder)) as on:
+            cancel_on_signals()  # the supervisor had its own
             wrong = await hostile(on, parts, every)
             if "storm" in parts:
                 blown = await storm(on, keys)
