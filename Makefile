@@ -2,22 +2,23 @@
 #   make demo [ARGS=…]   run the whole system      make test    all checks and tests
 #   make bench [ARGS=…]  measure                   make check   format, lint, types, imports, drift
 #   make sim [SEEDS=1000 ORDERS=20 SEED=n]         make sim-mutants   whether simulation finds planted bugs
+#   make fuzz [EXAMPLES=1000]   hostile input against the running system
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.ready-runtime
 READY := $(VENV)/.ready-dev
 PACKAGES := $(wildcard shared services ops benchmarks examples)
-TESTS := $(wildcard tests/unit tests/contract tests/simulation tests/integration tests/browser)
+TESTS := $(wildcard tests/unit tests/contract tests/simulation tests/fuzz tests/integration tests/browser)
 ARGS ?=
 PYTEST_ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup check test demo bench sim sim-mutants browser stripe-mock format lock clean
+.PHONY: help setup check test demo bench sim sim-mutants fuzz browser stripe-mock format lock clean
 
 help:
-	@sed -n '2,4s/^# *//p' Makefile
+	@sed -n '2,5s/^# *//p' Makefile
 
 setup: $(READY)
 
@@ -69,6 +70,12 @@ sim: $(READY)
 
 sim-mutants: $(READY)
 	@$(BIN)/python -m tests.simulation.hunting $(ARGS)
+
+# See tests/fuzz/README.md; ARGS="--parts storm" plays one part alone.
+EXAMPLES ?= 1000
+
+fuzz: $(READY)
+	@$(BIN)/python -m tests.fuzz --examples $(EXAMPLES) $(ARGS)
 
 # Browser tests use the system's Chromium; where there is none they skip and say so.
 browser:

@@ -11,6 +11,7 @@ import pytest_asyncio
 from tests.fuzz.api import Tally, fuzz
 from tests.fuzz.ground import Ground, ground
 from tests.fuzz.hostile import over_http, over_topics
+from tests.fuzz.poison import poison
 from tests.fuzz.storm import storm
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -37,6 +38,11 @@ async def test_hostile_records_are_parked_and_harm_no_other_key(running: Ground)
     assert verdict.wrong == []
     assert verdict.inputs > 300
     assert verdict.parked > 200
+
+
+async def test_poison_among_orders_delays_none(running: Ground) -> None:
+    found = await poison(running, orders=300)
+    assert found.wrong == []
 
 
 async def test_no_api_breaks_its_document(running: Ground) -> None:
