@@ -40,6 +40,9 @@ def bad(good: Outgoing, tag: str) -> list[Outgoing]:
         Outgoing(good.key, good.value, of_type(tag[:-1].encode() + b"9")),
         Outgoing(good.key, good.value, of_type(b"nobody.knows.this")),
         Outgoing(good.key, good.value, [*good.headers, ("ce_sequence", b"-1")]),
+        # Kafka's null, which is no bytes at all.
+        Outgoing(good.key, good.value, [*good.headers, ("ce_type", None)]),  # type: ignore[list-item]
+        Outgoing(good.key, good.value, [*good.headers, ("ce_subject", None)]),  # type: ignore[list-item]
     ]
 
 

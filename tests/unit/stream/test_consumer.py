@@ -265,6 +265,8 @@ def poison(good: Outgoing) -> list[Outgoing]:
         Outgoing(good.key, good.value, of_type(b"\xff")),
         Outgoing(good.key, good.value, of_type(tag[:-1] + b"9")),
         Outgoing(good.key, b"[1]", of_type(tag)),
+        Outgoing(good.key, b'{"a":' * 3000 + b"1" + b"}" * 3000, good.headers),
+        Outgoing(good.key, good.value, [h for h in good.headers if h[0] != "ce_source"]),
         Outgoing(
             good.key, good.value, [*good.headers, ("ce_sequence", b"x"), ("ce_previous", b"0")]
         ),
