@@ -111,8 +111,8 @@ class ServiceApp(FastAPI):
 
 async def _answer_problem(request: Request, error: Exception) -> Response:
     problem = as_problem(error) or internal_error()
-    if problem.status_code == 405:
-        problem.headers = {**(problem.headers or {}), "Allow": _allowed(request)}
+    if problem.status_code == 405 and (allowed := _allowed(request)):
+        problem.headers = {**(problem.headers or {}), "Allow": allowed}
     status, headers, body = render(problem, request.scope, telemetry.current())
     response = Response(body, status)
     response.raw_headers[:] = headers
@@ -120,11 +120,12 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    """Every method of the path: the framework names only those of the first route that has it."""
+    """Every method of the path: the framework names only those of the first route that has it. Empty for plain routes,
+    which are right by themselves."""
     infos: dict[Any, RouteInfo] = request.app.infos
-    info = infos.get(request.scope["endpoint"])
+    info = infos.get(request.scope.get("endpoint"))
     if info is None:
-        return "GET"  # a plain route: the OpenAPI document
+        return ""
     return ", ".join(sorted({m for i in infos.values() if i.path == info.path for m in i.methods}))
 
 

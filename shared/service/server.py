@@ -53,8 +53,7 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, problem: Problem) -> None:
         body = problem.body("/", None)
         head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        line = STATUS_LINE.get(problem.status_code, b"HTTP/1.1 %d \r\n" % problem.status_code)
-        self.transport.write(line + head.encode() + body)
+        self.transport.write(STATUS_LINE[problem.status_code] + head.encode() + body)
         self.transport.close()
 
 
