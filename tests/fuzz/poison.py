@@ -41,11 +41,10 @@ async def poison(ground: Ground, orders: int) -> Poisoned:
     bad = list(BROKEN_JSON.values())
     out = Poisoned(orders, max(orders // SHARE, 3))
     commands = [PlaceOrder(**order(f"{name}-{n}"), lines=LINES) for n in range(orders)]
-    head = Envelope(id=name, type=PlaceOrder.tag(), source="/outside").headers()
     keys = [f"poison-{name}-{n}".encode() for n in range(out.poison)]
-    sent = [Outgoing(c.key.encode(), encode(c), head) for c in commands]
+    sent = [_said(c.key.encode(), encode(c)) for c in commands]
     for n, key in enumerate(keys):
-        sent.insert(n * (SHARE + 1), Outgoing(key, bad[n % len(bad)], head))
+        sent.insert(n * (SHARE + 1), _said(key, bad[n % len(bad)]))
     await _publish(ground, sent)
     began = time.monotonic()
     dsn = ground.system.dsns["order"]
@@ -56,6 +55,11 @@ async def poison(ground: Ground, orders: int) -> Poisoned:
     out.parked_seconds = await _until(dsn, *parked, len(keys), began, "parked", out)
     out.placed_seconds = await _until(dsn, *placed, orders, began, "placed", out)
     return out
+
+
+def _said(key: bytes, value: bytes) -> Outgoing:
+    head = Envelope(id=str(uuid4()), type=PlaceOrder.tag(), source="/outside")
+    return Outgoing(key, value, head.headers())
 
 
 async def _publish(ground: Ground, records: list[Outgoing]) -> None:
