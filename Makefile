@@ -3,6 +3,7 @@
 #   make bench [ARGS=…]  measure                   make check   format, lint, types, imports, drift
 #   make audit           known vulnerabilities    make sbom    the packages as CycloneDX, build/sbom.json
 #   make sim [SEEDS=1000 ORDERS=20 SEED=n]         make sim-mutants   whether simulation finds planted bugs
+#   make fuzz [EXAMPLES=1000]   hostile input against the running system
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,13 +11,13 @@ RUNTIME := $(VENV)/.ready-runtime
 READY := $(VENV)/.ready-dev
 TOOLS := $(VENV)/tools
 PACKAGES := $(wildcard shared services ops benchmarks examples)
-TESTS := $(wildcard tests/unit tests/contract tests/simulation tests/integration tests/browser)
+TESTS := $(wildcard tests/unit tests/contract tests/simulation tests/fuzz tests/integration tests/browser)
 ARGS ?=
 PYTEST_ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup check test demo bench audit sbom sim sim-mutants browser stripe-mock format lock clean
+.PHONY: help setup check test demo bench audit sbom sim sim-mutants fuzz browser stripe-mock format lock clean
 
 help:
 	@sed -n '2,5s/^# *//p' Makefile
@@ -87,6 +88,12 @@ sim: $(READY)
 
 sim-mutants: $(READY)
 	@$(BIN)/python -m tests.simulation.hunting $(ARGS)
+
+# See tests/fuzz/README.md; ARGS="--parts storm" plays one part alone.
+EXAMPLES ?= 1000
+
+fuzz: $(READY)
+	@$(BIN)/python -m tests.fuzz --examples $(EXAMPLES) $(ARGS)
 
 # Browser tests use the system's Chromium; where there is none they skip and say so.
 browser:

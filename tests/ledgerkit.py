@@ -154,8 +154,13 @@ def task(words: SimpleNamespace, name: str, amount: int = 1, **more: Any) -> Tas
 
 def outgoing(message: Any, id: str, **more: Any) -> Outgoing:
     """A record of a message from an outside producer, or with ``source``, ``sequence`` and ``previous``."""
-    headers = Envelope(id=id, type=message.tag(), **more).headers()
+    headers = Envelope(**{"id": id, "type": message.tag(), "source": "/outside", **more}).headers()
     return Outgoing(message.key.encode(), encode(message), headers)
+
+
+def of_type(tag: bytes) -> list[tuple[str, bytes]]:
+    """Headers of a CloudEvent that is lawful but perhaps for its type."""
+    return [("ce_specversion", b"1.0"), ("ce_id", b"1"), ("ce_source", b"/x"), ("ce_type", tag)]
 
 
 def home(message: Any, partitions: int = PARTITIONS) -> tuple[str, int]:

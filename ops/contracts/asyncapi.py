@@ -31,7 +31,7 @@ _HEADERS: dict[str, tuple[str, Json]] = {
     "ce_actor": ("Who asked for it", {}),
     "traceparent": ("W3C trace context", {}),
 }
-_ALWAYS = ["ce_id", "ce_type"]
+_ALWAYS = ["ce_specversion", "ce_id", "ce_type", "ce_source"]
 
 INFO: Json = {
     "title": "OMS topics",

@@ -32,6 +32,7 @@ from shared.service import (
     router,
 )
 from shared.service.commands import answer
+from shared.service.openapi import leads_to
 from shared.service.pagination import Cursor, Limit, decode_cursor, encode_cursor, link_header
 from shared.service.reading import read_state, read_story
 from shared.service.runtime import Runtime
@@ -39,6 +40,12 @@ from shared.service.runtime import Runtime
 Worker = Annotated[Principal, Depends(require(Role.WAREHOUSE, Role.OPS))]
 Reader = Annotated[Principal, Depends(require(Role.WAREHOUSE, Role.OPS, Role.AGENT, Role.AUDITOR))]
 Key = Annotated[IdempotencyKey, Depends(idempotency)]
+
+
+def _then(status: int, *steps: str) -> dict[int | str, dict[str, Any]]:
+    """What a worker does next with the fulfillment of an answer."""
+    operations = [f"POST /fulfillments/{{fulfillment_id}}/{step}" for step in steps]
+    return leads_to(status, {"fulfillment_id": "$response.body#/fulfillment_id"}, *operations)
 
 
 class LineIn(Input):
@@ -124,7 +131,7 @@ def _reading(r: APIRouter, runtime: Runtime) -> None:
         response.headers["Link"] = link_header("/fulfillments", next_cursor=more, parameters=asked)
         return {"items": [_entry(x) for x in found[:limit]]}
 
-    @r.get("/{fulfillment_id}")
+    @r.get("/{fulfillment_id}", responses=_then(200, "start", "pick"))
     async def show(fulfillment_id: Identifier, who: Reader) -> dict[str, Any]:
         """One fulfillment, folded from its events, with its history."""
         story = await read_story(runtime.table, runtime.store, *_addressed(fulfillment_id))
@@ -135,7 +142,7 @@ def _reading(r: APIRouter, runtime: Runtime) -> None:
 
 
 def _picking(r: APIRouter, runtime: Runtime) -> None:
-    @r.post("/{fulfillment_id}/start", status_code=202)
+    @r.post("/{fulfillment_id}/start", status_code=202, responses=_then(202, "pick"))
     async def start(fulfillment_id: Identifier, body: StartIn, who: Worker, key: Key) -> Response:
         """A picker takes it."""
         command = e.StartPicking(
@@ -145,7 +152,7 @@ def _picking(r: APIRouter, runtime: Runtime) -> None:
         )
         return await answer(runtime.writer, command, who, key, partial(_shown, fulfillment_id))
 
-    @r.post("/{fulfillment_id}/pick", status_code=202)
+    @r.post("/{fulfillment_id}/pick", status_code=202, responses=_then(202, "pack"))
     async def pick(fulfillment_id: Identifier, body: PickIn, who: Worker, key: Key) -> Response:
         """Report what was found; several reports add up."""
         command = e.RecordPick(
@@ -158,7 +165,7 @@ def _picking(r: APIRouter, runtime: Runtime) -> None:
         )
         return await answer(runtime.writer, command, who, key, partial(_shown, fulfillment_id))
 
-    @r.post("/{fulfillment_id}/pack", status_code=202)
+    @r.post("/{fulfillment_id}/pack", status_code=202, responses=_then(202, "ship"))
     async def pack(fulfillment_id: Identifier, body: PackIn, who: Worker, key: Key) -> Response:
         """Put picked units into a package. It may leave once the order service has been paid."""
         command = e.PackItems(
@@ -171,7 +178,7 @@ def _picking(r: APIRouter, runtime: Runtime) -> None:
 
 
 def _sending(r: APIRouter, runtime: Runtime) -> None:
-    @r.post("/{fulfillment_id}/ship", status_code=202)
+    @r.post("/{fulfillment_id}/ship", status_code=202, responses=_then(202, "deliver"))
     async def ship(fulfillment_id: Identifier, body: ShipIn, who: Worker, key: Key) -> Response:
         """The carrier took a released package."""
         command = e.ShipPackage(

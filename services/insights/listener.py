@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from services.insights.announcer import TOPIC
 from services.insights.broker import Broker
+from shared.events import BadEnvelope, BadPayload, UnknownType, decode, read_headers
 from shared.service.tasks import Handle
 
 log = structlog.get_logger()
@@ -57,8 +58,13 @@ class Listener:
         while not handle.stopping.is_set():
             for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
                 for r in records:
-                    h = dict(r.headers)
-                    statement = Statement(h["ce_id"].decode(), h["ce_type"].decode(), r.value)
+                    try:
+                        envelope = read_headers((name, value or b"") for name, value in r.headers)
+                        decode(envelope.type, r.value or b"")
+                    except (BadEnvelope, BadPayload, UnknownType) as error:
+                        log.warning("statement_skipped", at=r.offset, error=str(error))
+                        continue
+                    statement = Statement(envelope.id, envelope.type, r.value)
                     for queue in self._queues:
                         # Who does not keep up loses the oldest, not the newest.
                         if queue.full():

@@ -20,7 +20,7 @@ def read(offset: int, headers: Iterable[tuple[str, bytes]], value: bytes | None)
     A record without a feed position is from nobody who may write to these topics, and could not be told from its
     repetition.
     """
-    h = dict(headers)
+    h = {name: value or b"" for name, value in headers}  # Kafka knows null
     try:
         sequence = int(h["ce_sequence"])
         previous = int(h["ce_previous"])

@@ -34,6 +34,7 @@ from shared.service import (
 )
 from shared.service.admission import NEW_WORK
 from shared.service.commands import answer, as_response, decide
+from shared.service.openapi import leads_to
 from shared.service.pagination import Limit
 from shared.service.runtime import Runtime
 from shared.service.security import check_channel
@@ -46,6 +47,18 @@ Key = Annotated[IdempotencyKey, Depends(idempotency)]
 SOURCE = "rest"
 #: Characters of a corrected payload. What is longer is a file: drop it.
 CORRECTED_MAX = 65_536
+
+TAKEN = leads_to(
+    202,
+    {"channel": "$request.path.channel", "number": "$request.body#/number"},
+    "POST /channels/{channel}/orders/{number}/cancel",
+)
+KEPT = leads_to(
+    201,
+    {"refusal_id": "$response.body#/refusal_id"},
+    "GET /refused/{refusal_id}",
+    "POST /refused/{refusal_id}/resubmit",
+)
 
 Payload = Annotated[
     str, Field(strict=True, min_length=1, max_length=CORRECTED_MAX, pattern=r"^[^\x00]*$")
@@ -86,7 +99,11 @@ def routes(runtime: Runtime, shopify: Shopify) -> APIRouter:
 
 def _gateway(r: APIRouter, runtime: Runtime) -> None:
     @r.post(
-        "/channels/{channel}/orders", status_code=202, tags=["channels"], dependencies=[NEW_WORK]
+        "/channels/{channel}/orders",
+        status_code=202,
+        tags=["channels"],
+        responses=TAKEN,
+        dependencies=[NEW_WORK],
     )
     async def place(channel: Identifier, body: OrderDocument, who: Caller, key: Key) -> Response:
         """Take an order: durable before the answer, then on its way to the order service. The same number again is the
@@ -130,7 +147,7 @@ def _refused(r: APIRouter, runtime: Runtime, readers: Mapping[str, Adapter]) -> 
         )
         return {"items": items, "after": items[-1]["number"] if items else after}
 
-    @r.post("/refused", status_code=201, tags=["refused inputs"])
+    @r.post("/refused", status_code=201, tags=["refused inputs"], responses=KEPT)
     async def keep(body: RefusedIn, who: Ops, key: Key) -> Response:
         """Keep an input that the importer could not use. The same again is kept once: ``new`` tells."""
         command = RefuseInput(**body.__dict__)

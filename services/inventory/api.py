@@ -33,10 +33,12 @@ from shared.service import (
 )
 from shared.service.commands import answer
 from shared.service.conditional import etag
+from shared.service.openapi import leads_to
 from shared.service.reading import read_state, read_states
 from shared.service.runtime import Runtime
 
 SKUS_MAX = 100
+REGISTERED = leads_to(201, {"sku": "$response.body#/sku"}, "GET /stock/{sku}")
 
 
 def _not_zero(quantity: int) -> int:
@@ -201,7 +203,7 @@ def routes(runtime: Runtime, app: ServiceApp) -> APIRouter:
 
 
 def _movement_routes(r: APIRouter, runtime: Runtime) -> None:
-    @r.post("/items", status_code=201, response_model=ItemOut)
+    @r.post("/items", status_code=201, response_model=ItemOut, responses=REGISTERED)
     async def register(body: ItemIn, who: Mover, key: Key) -> Response:
         """Make a SKU known: only known SKUs can be ordered. Its first receipt does so, too."""
 

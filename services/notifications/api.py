@@ -33,12 +33,17 @@ from shared.service import (
 )
 from shared.service.commands import decide
 from shared.service.ids import new_id
+from shared.service.openapi import leads_to
 from shared.service.pagination import Limit
 from shared.service.runtime import Runtime
 
 Ops = Annotated[Principal, Depends(require(Role.OPS))]
 Reader = Annotated[Principal, Depends(require(Role.AGENT, Role.OPS, Role.AUDITOR))]
 Key = Annotated[IdempotencyKey, Depends(idempotency)]
+
+REGISTERED = leads_to(
+    201, {"endpoint_id": "$response.body#/endpoint_id"}, "DELETE /endpoints/{endpoint_id}"
+)
 
 _TAGS = frozenset(t.tag() for t in WEBHOOK_TYPES)
 
@@ -80,7 +85,7 @@ def routes(runtime: Runtime, secrets: Secrets | None, addresses: Addresses) -> A
 def _endpoint_routes(
     r: APIRouter, runtime: Runtime, secrets: Secrets | None, addresses: Addresses
 ) -> None:
-    @r.post("/endpoints", status_code=201, tags=["webhooks"])
+    @r.post("/endpoints", status_code=201, tags=["webhooks"], responses=REGISTERED)
     async def register(body: EndpointIn, who: Ops, key: Key) -> Response:
         """Register a webhook endpoint; the answer holds the secret that its signatures are made
         with (Standard Webhooks). The same id and settings again change nothing."""

@@ -37,9 +37,17 @@ from shared.service import (
     router,
 )
 from shared.service.commands import answer, decide
+from shared.service.openapi import leads_to
 from shared.service.reading import read_state
 from shared.service.runtime import Runtime
 from shared.service.security import check_channel
+
+PLACED = leads_to(
+    201,
+    {"order_id": "$response.body#/order_id"},
+    "GET /orders/{order_id}",
+    "POST /orders/{order_id}/cancel",
+)
 
 
 class LineIn(Input):
@@ -164,6 +172,7 @@ def routes(runtime: Runtime, app: ServiceApp) -> APIRouter:
         status=201,
         response=OrderOut,
         new_work=True,
+        responses=PLACED,
         tags=["orders"],
     )
     async def place(call: Call[OrderIn]) -> Reply:

@@ -31,6 +31,7 @@ from shared.service import (
 )
 from shared.service.commands import answer
 from shared.service.ids import new_id
+from shared.service.openapi import leads_to
 from shared.service.reading import read_state, read_story
 from shared.service.runtime import Runtime
 
@@ -38,6 +39,17 @@ Agent = Annotated[Principal, Depends(require(Role.AGENT, Role.OPS))]
 Worker = Annotated[Principal, Depends(require(Role.WAREHOUSE, Role.OPS))]
 Reader = Annotated[Principal, Depends(require(Role.AGENT, Role.WAREHOUSE, Role.OPS, Role.AUDITOR))]
 Key = Annotated[IdempotencyKey, Depends(idempotency)]
+
+
+REQUESTED = leads_to(
+    201,
+    {"return_id": "$response.body#/return_id"},
+    "GET /returns/{return_id}",
+    *(
+        f"POST /returns/{{return_id}}/{step}"
+        for step in ("approve", "decline", "cancel", "receive", "inspect")
+    ),
+)
 
 
 class AskedLine(Input):
@@ -125,7 +137,7 @@ def _reading(r: APIRouter, runtime: Runtime) -> None:
 
 
 def _asking(r: APIRouter, runtime: Runtime) -> None:
-    @r.post("/returns", status_code=201)
+    @r.post("/returns", status_code=201, responses=REQUESTED)
     async def request(body: RequestIn, who: Agent, key: Key) -> Response:
         """Ask for a return: claimed, and approved at once within the window."""
         command = e.RequestReturn(

@@ -105,6 +105,13 @@ class Projections(msgspec.Struct, frozen=True):
     items: list[ProjectionView]
 
 
+class Wanted(msgspec.Struct, frozen=True):
+    """A version that somebody asked for, and its state: building, live or retired."""
+
+    version: int
+    state: str
+
+
 def routes(database: PostgresStore, reader: Reader, feeder: Feeder) -> APIRouter:
     """The JSON API."""
     r = router(tags=["views"])
@@ -116,10 +123,10 @@ def routes(database: PostgresStore, reader: Reader, feeder: Feeder) -> APIRouter
     return r
 
 
-def _json(shape: Any, headers: dict[str, str] | None = None) -> Response:
+def _json(shape: Any, headers: dict[str, str] | None = None, *, status: int = 200) -> Response:
     # Personal data: kept by no cache on the way, and revalidated by the caller's own.
     kept = {"cache-control": "private, no-cache"} | (headers or {})
-    return Response(msgspec.json.encode(shape), media_type="application/json", headers=kept)
+    return Response(msgspec.json.encode(shape), status, kept, media_type="application/json")
 
 
 def own(who: Principal, channel: str) -> str:
@@ -300,25 +307,27 @@ def _operator_routes(r: APIRouter, database: PostgresStore, feeder: Feeder) -> N
         known = await versions.versions(database)
         return _json(Projections([await _projection(v, feeder) for v in known]))
 
-    @r.put("/projections/{version}", status_code=202, response_class=Response)
+    @r.put(
+        "/projections/{version}",
+        status_code=202,
+        response_class=Response,
+        responses=answer(Wanted, "It is there already")
+        | {
+            202: answer(Wanted, "It is being built")[200],
+            409: {"description": "Another version must be built or dropped first"},
+        },
+    )
     async def build(version: Annotated[int, Path(ge=1, lt=2**31)], who: Operator) -> Response:
         """Have this version: the next one is built from the topics beside the live one, and takes
         its place when it has caught up. Asking for one that exists changes nothing."""
         known = {v.version: v.state for v in await versions.versions(database)}
         if version in known:
-            return Response(
-                msgspec.json.encode({"version": version, "state": known[version]}),
-                media_type="application/json",
-            )
+            return _json(Wanted(version, known[version]))
         try:
             await versions.create(database, version)
         except versions.CannotBuild as refused:
             raise Problem(409, "cannot-build", "Not now", detail=str(refused)) from None
-        return Response(
-            msgspec.json.encode({"version": version, "state": "building"}),
-            status_code=202,
-            media_type="application/json",
-        )
+        return _json(Wanted(version, "building"), status=202)
 
 
 def _parking(feeder: Feeder) -> parked.Parking:

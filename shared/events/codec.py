@@ -70,6 +70,9 @@ class Codec:
             raise BadPayload(f"{tag}: {error}") from error
         except UnicodeDecodeError as error:
             raise BadPayload(f"{tag}: not UTF-8: {error}") from error
+        except RecursionError as error:
+            # Also in a field that no type has: the decoder descends to skip it.
+            raise BadPayload(f"{tag}: nested too deeply") from error
 
     def knows(self, tag: str) -> bool:
         """Whether ``tag`` is a current type or can be upcast to one."""

@@ -1,4 +1,4 @@
-"""The HTTP parser's side of the limits: what uvicorn itself does not bound.
+"""The HTTP parser's side: what uvicorn itself does not bound, and requests that never become one.
 
 It collects a request's head in memory however long it is, and waits for the rest of a request for ever. Both let
 strangers hold memory and connections without a key.
@@ -19,19 +19,23 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from shared.service.admission import Refusal
 from shared.service.edge import render
+from shared.service.problems import MEDIA_TYPE, Problem
 
 #: Request line and headers together; the longest that we send or expect are some two thousand.
 HEAD_MAX_BYTES = 32 * 1024
 #: How long a request may take to arrive, from its first byte to its last, and a new connection until its first.
 ARRIVAL_S_MAX = 30.0
 
-_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/problem+json\r\n"
-    b"content-length: %d\r\nconnection: close\r\n\r\n%s"
+_TOO_LARGE = Problem(
+    431,
+    "head-too-large",
+    detail=f"Request line and headers may have {HEAD_MAX_BYTES} bytes together.",
 )
-_PROBLEM = (
-    b'{"type":"urn:oms:problem:head-too-large","title":"Request head too large","status":431,"instance":"/",'
-    b'"detail":"At most %d bytes of request line and headers are accepted."}' % HEAD_MAX_BYTES
+_NOT_HTTP = Problem(
+    400,
+    "bad-request",
+    detail="This is not HTTP/1.1: check the request line (an address has at most 65,535 bytes), the headers and the "
+    "framing of the body.",
 )
 
 
@@ -64,8 +68,7 @@ class Door(HttpToolsProtocol):
             # What follows the head in the same segment counts as well, once: it is at most a segment.
             self._head += len(data) if b"\r\n\r\n" not in data else data.index(b"\r\n\r\n")
             if self._head > HEAD_MAX_BYTES:
-                self.transport.write(_TOO_LARGE % (len(_PROBLEM), _PROBLEM))
-                self.transport.close()
+                self._refuse(_TOO_LARGE)
                 return
         super().data_received(data)
         # Most requests are whole at once, and need no timer.
@@ -107,6 +110,16 @@ class Door(HttpToolsProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's
+        """What the parser refuses: uvicorn's own answer is plain text."""
+        self._refuse(_NOT_HTTP)
+
+    def _refuse(self, problem: Problem) -> None:
+        body = problem.body("/", None)
+        head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(STATUS_LINE[problem.status_code] + head.encode() + body)
+        self.transport.close()
 
     def _is_plain(self) -> bool:
         """Whether the answer can be written as soon as the request is whole: nothing is under way on this connection,

@@ -139,10 +139,22 @@ class ServiceApp(FastAPI):
 
 async def _answer_problem(request: Request, error: Exception) -> Response:
     problem = as_problem(error) or internal_error()
+    if problem.status_code == 405 and (allowed := _allowed(request)):
+        problem.headers = {**(problem.headers or {}), "Allow": allowed}
     status, headers, body = render(problem, request.scope, telemetry.current())
     response = Response(body, status)
     response.raw_headers[:] = headers
     return response
+
+
+def _allowed(request: Request) -> str:
+    """Every method of the path: the framework names only those of the first route that has it. Empty for plain routes,
+    which are right by themselves."""
+    infos: dict[Any, RouteInfo] = request.app.infos
+    info = infos.get(request.scope.get("endpoint"))
+    if info is None:
+        return ""
+    return ", ".join(sorted({m for i in infos.values() if i.path == info.path for m in i.methods}))
 
 
 def create_app(
@@ -213,7 +225,12 @@ def _add_operations(app: ServiceApp) -> None:
         dependencies=[PUBLIC],
         tags=["operations"],
         summary="Ready for traffic, with the state of each background task",
-        responses={503: {"description": "Not ready; the same document says why"}},
+        responses={
+            503: {
+                "description": "Not ready; the same document says why",
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            }
+        },
     )
     async def readyz(response: Response) -> dict[str, Any]:
         response.status_code = 200 if app.health.ready else 503

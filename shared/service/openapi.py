@@ -59,6 +59,23 @@ _WITH_BODY = {"415": "The body is not declared as JSON"}
 _GUARDED = {"401": "No valid API key", "403": "The key's role may not do this"}
 
 
+def leads_to(
+    status: int, parameters: dict[str, str], *operations: str
+) -> dict[int | str, dict[str, Any]]:
+    """FastAPI's ``responses`` for OpenAPI links: what can be asked next with what this answer holds.
+
+    `operations` are such as ``GET /orders/{order_id}``; `parameters` gives each of their path parameters as a runtime
+    expression, such as ``$response.body#/order_id``.
+    """
+    links = {}
+    for operation in operations:
+        method, path = operation.split()
+        name = re.sub(r"\W+", "_", operation).strip("_")
+        reference = f"#/paths/{path.replace('/', '~1')}/{method.lower()}"
+        links[name] = {"operationRef": reference, "parameters": parameters}
+    return {status: {"links": links}}
+
+
 def _response(description: str) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Problem"}
     return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
@@ -73,7 +90,7 @@ def describe(document: dict[str, Any], infos: Iterable[RouteInfo]) -> dict[str, 
         by_method.update((method.lower(), info.guard) for method in info.methods)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            _complete(operation, guards.get(path, {}).get(method))
+            _complete(operation, guards.get(path, {}).get(method), named="{" in path)
     operations = [o for by_method in document["paths"].values() for o in by_method.values()]
     tags = dict.fromkeys(tag for operation in operations for tag in operation.get("tags", ()))
     # What the service is for comes first on its page; what every service has, last.
@@ -88,8 +105,10 @@ def describe(document: dict[str, Any], infos: Iterable[RouteInfo]) -> dict[str, 
     return document
 
 
-def _complete(operation: dict[str, Any], guard: Guard | None) -> None:
+def _complete(operation: dict[str, Any], guard: Guard | None, *, named: bool) -> None:
     needed = dict(_ALWAYS)
+    if named:
+        needed["404"] = "Nothing is known by this id"
     if "requestBody" in operation:
         needed.update(_WITH_BODY)
     for parameter in operation.get("parameters", ()):
@@ -109,5 +128,6 @@ def _complete(operation: dict[str, Any], guard: Guard | None) -> None:
         # FastAPI's own 422 shape is never sent; a service's own description stays.
         if own is None or "HTTPValidationError" in str(own):
             responses[status] = _response(description)
-        elif int(status) >= 400 and "content" not in own:
+    for status, own in responses.items():
+        if int(status) >= 400 and "content" not in own:
             own["content"] = _response("")["content"]

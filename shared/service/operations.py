@@ -117,7 +117,7 @@ def _waiting_routes(r: APIRouter, runtime: Runtime) -> None:
         """Calls to the outside that are owed: attempts, next attempt, last error, parked or not."""
         return {"items": await runtime.store.effects_open(limit)}
 
-    @r.post("/effects/retry")
+    @r.post("/effects/retry", responses={404: {"description": "No such effect is open"}})
     async def retry(body: Retry, who: Operator) -> dict[str, Any]:
         """Make an effect due now: the outside works again, or what it refused was mended."""
         if not await runtime.store.retry_effect(body.id):

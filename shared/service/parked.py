@@ -68,7 +68,7 @@ def routes(table: Table, parking: Callable[[], Parking]) -> APIRouter:
         store, handles = parking()
         return await redrive(table, store, handles, body.topic, key_bytes(body.key))
 
-    @r.post("/discard")
+    @r.post("/discard", responses={404: {"description": "No such message is parked"}})
     async def discard(body: Discard, who: Operator) -> dict[str, Any]:
         """Give one parked message up: it will never be handled. It is kept with who discarded it and why; those
         behind it are applied by the next redrive."""

@@ -26,6 +26,20 @@ BATCH_BYTES_MAX = 1_000_000
 METADATA_MS_MAX = 10_000
 
 
+#: Around an undecodable record so many are read at once, of each partition.
+STEPS_MAX = 500
+#: The headers of what stands for a record that the client cannot decode: no CloudEvent, so that it is parked.
+UNDECODABLE = [
+    ("undecodable", b"a header's name is not UTF-8: look at the topic with another client")
+]
+
+
+def _record(r: Any) -> Record:
+    """Kafka knows null for key, value and headers; nothing here makes a difference between null and empty."""
+    headers = [(name, value or b"") for name, value in r.headers]
+    return Record(r.topic, r.partition, r.offset, r.key or b"", r.value or b"", headers)
+
+
 class KafkaProducer:
     """An idempotent producer that keeps one batch in flight per partition."""
 
@@ -121,6 +135,7 @@ class KafkaConsumer:
         self._listener = _Moved()
         self._assigned: frozenset[Partition] = frozenset()
         self._generation = 0
+        self._next: dict[Partition, int] = {}
 
     async def start(self) -> None:
         """Join the group. Raises `BrokerLost`."""
@@ -140,7 +155,10 @@ class KafkaConsumer:
 
     async def poll(self, timeout_seconds: float) -> dict[Partition, list[Record]]:
         try:
-            fetched = await self._client.getmany(timeout_ms=int(timeout_seconds * 1000))
+            try:
+                fetched = await self._client.getmany(timeout_ms=int(timeout_seconds * 1000))
+            except UnicodeDecodeError:
+                fetched = await self._step_over()
         except (KafkaError, OSError) as error:
             raise BrokerLost(repr(error)) from error
         now = frozenset((tp.topic, tp.partition) for tp in self._client.assignment())
@@ -150,13 +168,33 @@ class KafkaConsumer:
             self._assigned = now
             self._generation += 1
             return {}
-        return {
-            (tp.topic, tp.partition): [
-                Record(r.topic, r.partition, r.offset, r.key or b"", r.value or b"", r.headers)
-                for r in records
-            ]
-            for tp, records in fetched.items()
-        }
+        out = {(tp.topic, tp.partition): list(map(_record, some)) for tp, some in fetched.items()}
+        self._next |= {partition: some[-1].offset + 1 for partition, some in out.items() if some}
+        return out
+
+    async def _step_over(self) -> dict[TopicPartition, list[Any]]:
+        """Read one record at a time, up to one that the client cannot decode, and put something in its place that can be
+        parked. What else the client had fetched is lost with its exception, so all is read anew.
+
+        aiokafka decodes names of headers as UTF-8; clients in C may write any bytes.
+        """
+        waiting = self._client.assignment() - self._client.paused()
+        out: dict[TopicPartition, list[Any]] = {tp: [] for tp in waiting}
+        for tp in waiting:
+            self._client.seek(tp, self._next.get((tp.topic, tp.partition), 0))
+        for tp, some in out.items():
+            try:
+                while len(some) < STEPS_MAX and (
+                    more := await self._client.getmany(tp, timeout_ms=300, max_records=1)
+                ):
+                    some.extend(more[tp])
+            except UnicodeDecodeError:
+                at = some[-1].offset + 1 if some else self._next.get((tp.topic, tp.partition), 0)
+                log.error("record_undecodable", topic=tp.topic, partition=tp.partition, at=at)
+                key = f"undecodable-{tp.partition}-{at}".encode()
+                some.append(Record(tp.topic, tp.partition, at, key, b"", UNDECODABLE))
+                self._client.seek(tp, at + 1)
+        return {tp: some for tp, some in out.items() if some}
 
     def assigned(self) -> frozenset[Partition]:
         return self._assigned
@@ -165,6 +203,7 @@ class KafkaConsumer:
         return self._generation
 
     def seek(self, partition: Partition, offset: int) -> None:
+        self._next[partition] = offset
         self._unless_moved(lambda tp: self._client.seek(tp, offset), partition)
 
     def pause(self, partition: Partition) -> None:

@@ -88,7 +88,7 @@ class Asking:
     async def channel(self, command: Command, *, value: bytes | None = None) -> None:
         """Send a record to the channel's topic until the broker has acknowledged it."""
         self._sent += 1
-        envelope = Envelope(id=f"shop-{self._sent}", type=command.tag())
+        envelope = Envelope(id=f"shop-{self._sent}", type=command.tag(), source="/shop")
         record = Outgoing(command.key.encode(), value or encode(command), envelope.headers())
         await self.record(str(command.route()), record)
 

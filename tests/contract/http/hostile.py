@@ -103,30 +103,30 @@ def _text(schema: Schema) -> str:
 def broken(schema: Schema, components: Schema) -> Iterator[Broken]:
     """Every value of the valid body in turn replaced by everything that it must not be."""
     body = valid(schema, components)
-    for path, place in _places(schema, components, ()):
+    for path, place in places(schema, components, ()):
         pointer = "".join(f"/{part}" for part in path)
         for value in _wrong(place, components):
-            yield Broken(f"{pointer}={value[:30]}", _with(body, path, value), pointer)
+            yield Broken(f"{pointer}={value[:30]}", placed(body, path, value), pointer)
         if not nullable(place):
-            yield Broken(f"{pointer}=null", _with(body, path, "null"), pointer)
+            yield Broken(f"{pointer}=null", placed(body, path, "null"), pointer)
         if resolved(place, components).get("type") == "object":
             unknown = (*path, "status")
-            yield Broken(f"{pointer}/status", _with(body, unknown, '"paid"'), f"{pointer}/status")
+            yield Broken(f"{pointer}/status", placed(body, unknown, '"paid"'), f"{pointer}/status")
     for name in resolved(schema, components).get("required", ()):
         rest = {k: v for k, v in body.items() if k != name}
         yield Broken(f"no {name}", json.dumps(rest).encode(), f"/{name}")
 
 
-def _places(
+def places(
     schema: Schema, components: Schema, path: tuple[str | int, ...]
 ) -> Iterator[tuple[tuple[str | int, ...], Schema]]:
     if path:
         yield path, schema
     inner = resolved(schema, components)
     for name, value in inner.get("properties", {}).items():
-        yield from _places(value, components, (*path, name))
+        yield from places(value, components, (*path, name))
     if inner.get("type") == "array":
-        yield from _places(inner["items"], components, (*path, 0))
+        yield from places(inner["items"], components, (*path, 0))
 
 
 def _wrong(schema: Schema, components: Schema) -> Iterator[str]:
@@ -155,7 +155,7 @@ def _wrong(schema: Schema, components: Schema) -> Iterator[str]:
             yield from ("[]", '"x"', "1", "true", DEEP)
 
 
-def _with(body: Any, path: tuple[str | int, ...], value: str) -> bytes:
+def placed(body: Any, path: tuple[str | int, ...], value: str) -> bytes:
     """The body as JSON, with a raw JSON text at a place."""
     marker = "\ue000"
     copy = json.loads(json.dumps(body))

@@ -72,7 +72,7 @@ async def erp(world: World) -> AsyncIterator[httpx.AsyncClient]:
 async def say(world: World, *messages: Message) -> None:
     """Publish messages as an outsider does."""
     for message in messages:
-        headers = Envelope(id=str(uuid4()), type=message.tag()).headers()
+        headers = Envelope(id=str(uuid4()), type=message.tag(), source="/wms").headers()
         outgoing = Outgoing(message.key.encode(), encode(message), headers)
         topic = message.route()
         assert topic is not None
@@ -154,7 +154,9 @@ async def test_a_warehouse_picks_packs_and_ships_by_topic(world: World) -> None:
     lines = submitted.lines
 
     poison = Outgoing(
-        b"poison", b"\xff not json", Envelope(id="x", type="oms.wms.picked.v1").headers()
+        b"poison",
+        b"\xff not json",
+        Envelope(id="x", type="oms.wms.picked.v1", source="/wms").headers(),
     )
     await world.publish("oms.wms.answers", poison)
     unknown = w.ReportPacked(

@@ -27,7 +27,7 @@ def from_topic(external_id: str) -> Outgoing:
         lines=(line,),
         payment_method="tok_ok",
     )
-    headers = Envelope(id=external_id, type=PlaceOrder.tag()).headers()
+    headers = Envelope(id=external_id, type=PlaceOrder.tag(), source="/web").headers()
     return Outgoing(message.key.encode(), encode(message), headers)
 
 

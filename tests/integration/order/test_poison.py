@@ -29,7 +29,7 @@ def place(external_id: str, **changes: Any) -> PlaceOrder:
 
 def record(key: str, value: bytes, tag: str = "", id: str = "x") -> Outgoing:
     """A record as an outsider sends it; without a tag it has no headers at all."""
-    headers = Envelope(id=id, type=tag).headers() if tag else []
+    headers = Envelope(id=id, type=tag, source="/web").headers() if tag else []
     return Outgoing(key.encode(), value, headers)
 
 

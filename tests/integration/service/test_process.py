@@ -19,6 +19,7 @@ import pytest
 
 from shared.service import Role
 from shared.service.security import KeyEntry, hash_key, write_keys_file
+from tests.fuzz.wire import Wire
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = Path(__file__).with_name("example.py")
@@ -124,6 +125,28 @@ async def test_serves_and_stops_in_order(start: Start) -> None:
         assert await service.exit() == 0
         assert "closed after consumer,relay" in service.text
         assert service.lines[-1]["event"] == "service.exit"
+
+
+async def test_what_is_no_request_is_a_problem_too(start: Start) -> None:
+    """uvicorn's own answer would be plain text, and a head without end would be kept in memory."""
+    get = b"GET /livez HTTP/1.1\r\nhost: x\r\n"
+    frames = [
+        (400, b"GARBAGE\r\n\r\n"),
+        (400, get + b"x: \x00\r\n\r\n"),
+        (400, get.replace(b"GET", b"POST") + b"content-length: -1\r\n\r\n"),
+        (400, b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n"),
+        (431, get + b"x: " + b"y" * 300_000),
+        (431, b"GET /" + b"y" * 300_000),
+    ]
+    async with start() as service:
+        for status, frame in frames:
+            async with Wire(httpx.URL(service.url).port or 0) as wire:
+                answer = await wire.send(frame)
+            assert (answer.status, answer.kind) == (status, b"application/problem+json")
+            assert json.loads(answer.body)["status"] == status
+        async with httpx.AsyncClient(base_url=service.url) as client:
+            long = await client.get("/livez", headers={"x": "y" * 100_000})
+            assert long.status_code == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from shared.events import encode
 from shared.ledger.parking import redrive
 from shared.stream.port import Outgoing
 from tests.integration.processes import Place, place
-from tests.ledgerkit import Listening, going, home, outgoing, tally, until
+from tests.ledgerkit import Listening, going, home, of_type, outgoing, tally, until
 
 
 async def consuming(at: Place, dsn: str, **options: Any) -> Listening:
@@ -36,10 +39,13 @@ def bad(good: Outgoing, tag: str) -> list[Outgoing]:
         Outgoing(good.key, b"\xff\x00\x01", good.headers),
         Outgoing(good.key, b"", good.headers),
         Outgoing(good.key, good.value, []),
-        Outgoing(good.key, good.value, [("ce_id", b"x"), ("ce_type", b"\xfe")]),
-        Outgoing(good.key, good.value, [("ce_id", b"x"), ("ce_type", tag[:-1].encode() + b"9")]),
-        Outgoing(good.key, good.value, [("ce_id", b"x"), ("ce_type", b"nobody.knows.this")]),
+        Outgoing(good.key, good.value, of_type(b"\xfe")),
+        Outgoing(good.key, good.value, of_type(tag[:-1].encode() + b"9")),
+        Outgoing(good.key, good.value, of_type(b"nobody.knows.this")),
         Outgoing(good.key, good.value, [*good.headers, ("ce_sequence", b"-1")]),
+        # Kafka's null, which is no bytes at all.
+        Outgoing(good.key, good.value, [*good.headers, ("ce_type", None)]),  # type: ignore[list-item]
+        Outgoing(good.key, good.value, [*good.headers, ("ce_subject", None)]),  # type: ignore[list-item]
     ]
 
 
@@ -109,6 +115,55 @@ async def test_poison_costs_only_its_own_key_and_is_applied_once_when_mended(
             assert stuck["error"].startswith("BadPayload")
         await producer.stop()
         assert encode(nul).count(b"\\u0000") == 1
+
+
+RAW_NAME = """
+import asyncio, sys
+from aiokafka import AIOKafkaProducer
+
+class Raw(str):
+    def encode(self, *_):
+        return bytes([0xFF, 0xFE])
+
+async def main(bootstrap, topic):
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        await producer.send_and_wait(topic, b"v", key=b"k", partition=0, headers=[(Raw("x"), b"1")])
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_header_whose_name_nobody_can_decode_stops_nobody(
+    stack: Stack, tmp_path: Path
+) -> None:
+    """aiokafka fails on such a record for good; other clients can write it."""
+    async with place(stack, tmp_path) as at:
+        dsn = await at.database()
+        await at.topics()
+        words, producer = at.words, await at.producer()
+
+        async def say(n: int) -> None:
+            for partition in range(2):
+                message = words.Add(name=f"p{partition}", amount=n)
+                record = outgoing(message, f"{partition}-{n}")
+                await producer.publish((words.commands, partition), [record])
+
+        await say(1)
+        raw = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", RAW_NAME, at.kafka, words.commands),
+            env={"PATH": os.environ["PATH"], "AIOKAFKA_NO_EXTENSIONS": "1"},
+        )
+        assert await raw.wait() == 0
+        await say(2)
+        listening = await consuming(at, dsn)
+        async with going(*listening.work()):
+            await say(3)
+            for partition in range(2):
+                await until(lambda p=partition: _length(listening, f"p{p}", 3), 30)
+                assert await amounts(listening, f"p{partition}") == [1, 2, 3]
+        summary = await listening.store.parked_summary(10)
+        assert [s["key"] for s in summary] == ["undecodable-0-1"]
+        await producer.stop()
 
 
 async def _length(listening: Listening, name: str, count: int) -> bool:

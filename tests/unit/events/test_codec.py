@@ -62,6 +62,9 @@ def test_a_type_cannot_be_current_and_old() -> None:
         b'{"type":"oms.order.completed.v1"}',
         b'{"type":"other"}',
         b"\xff\xfe",
+        pytest.param(
+            b'{"x":' + b'{"a":' * 3000 + b"1" + b"}" * 3001, id="deep, in a field that no type has"
+        ),
     ],
 )
 def test_bad_bytes_are_a_bad_payload(data: bytes) -> None:

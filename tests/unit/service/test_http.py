@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message
 
 from shared.service import Role, ServiceApp, router
+from shared.service.http import PUBLIC
 from tests.unit.service.conftest import KEYS, build, headers
 
 ORDER = {
@@ -78,6 +79,25 @@ async def test_unknown_path_and_method(client: httpx.AsyncClient) -> None:
     wrong = await client.delete("/orders", headers=headers())
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
     assert wrong.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_wrong_method_is_told_every_right_one() -> None:
+    app = build()
+    more = router()
+
+    @more.put("/orders/{order_id}", dependencies=[PUBLIC])
+    async def put(order_id: str) -> None:
+        """Another route of a path that has one."""
+
+    app.include_router(more)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://example"
+    ) as client:
+        answer = await client.delete("/orders/1")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, PUT")
+        document = await client.delete("/openapi.json")
+        assert document.status_code == 405
+        assert "GET" in document.headers["allow"]
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -21,6 +21,7 @@ from tests.ledgerkit import (
     going,
     home,
     language,
+    of_type,
     outgoing,
     tally,
     until,
@@ -261,9 +262,11 @@ def poison(good: Outgoing) -> list[Outgoing]:
     return [
         Outgoing(good.key, b"\xff\x00", good.headers),
         Outgoing(good.key, good.value, []),
-        Outgoing(good.key, good.value, [("ce_id", b"1"), ("ce_type", b"\xff")]),
-        Outgoing(good.key, good.value, [("ce_id", b"1"), ("ce_type", tag[:-1] + b"9")]),
-        Outgoing(good.key, b"[1]", [("ce_id", b"1"), ("ce_type", tag)]),
+        Outgoing(good.key, good.value, of_type(b"\xff")),
+        Outgoing(good.key, good.value, of_type(tag[:-1] + b"9")),
+        Outgoing(good.key, b"[1]", of_type(tag)),
+        Outgoing(good.key, b'{"a":' * 3000 + b"1" + b"}" * 3000, good.headers),
+        Outgoing(good.key, good.value, [h for h in good.headers if h[0] != "ce_source"]),
         Outgoing(
             good.key, good.value, [*good.headers, ("ce_sequence", b"x"), ("ce_previous", b"0")]
         ),
@@ -293,7 +296,7 @@ async def test_what_cannot_be_read_is_parked_and_all_else_flows() -> None:
 async def test_types_of_no_interest_pass_unread() -> None:
     world = World()
     partition = (TOPIC, 0)
-    other = [("ce_id", b"1"), ("ce_type", b"oms.tally.unrelated.v7")]
+    other = of_type(b"oms.tally.unrelated.v7")
     world.broker.append(partition, Outgoing(b"k", b"\xff not even json", other))
     async with going(*world.sending(), *world.mirror.work()):
         await world.say(1)

@@ -36,7 +36,11 @@ def routes(runtime: Runtime, shopify: Shopify) -> APIRouter:
     """The route of the shops' webhooks. No API key opens it: the signature does."""
     r = router(tags=["shopify"])
 
-    @r.post("/shopify/webhooks", dependencies=[PUBLIC])
+    @r.post(
+        "/shopify/webhooks",
+        dependencies=[PUBLIC],
+        responses={401: {"description": "Not signed by the shop"}},
+    )
     async def webhook(request: Request) -> Response:
         """Take a webhook (`docs/shopify.md`). An authentic one is answered 200 whatever it says: what cannot be used is kept
         as a refused input, and the shop has no reason to send it again."""
