@@ -37,7 +37,7 @@ def main() -> int:
 
 
 async def _run(seconds: float, rate: float, seed: int, out: Console) -> Result:
-    result = await play(DATA.resolve(), seconds, rate, seed)
+    result = await play(DATA.resolve(), seconds, rate, seed, out.print)
     out.print(f"Report: {await write(result, BUILD)}")
     return result
 

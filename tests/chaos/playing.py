@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +26,12 @@ TAIL_S = 10.0
 ENDED_WITHIN_S = 240.0
 SETTLE_S = 30.0
 ITEMS_WITHIN_S = 60.0
+SHOW_EVERY_S = 5.0
 #: Invariants of the domain by what a violation of them would be called.
 DOUBLED, OVERSOLD = {4, 6, 9}, {1, 2}
+
+
+Show = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -95,9 +100,9 @@ class Result:
         )
 
 
-async def play(data: Path, seconds: float, rate: float, seed: int) -> Result:
+async def play(data: Path, seconds: float, rate: float, seed: int, show: Show) -> Result:
     """A run of so many seconds over a fresh directory. The same seed gives the same orders, and draws the same faults;
-    when they meet is up to the machine."""
+    when they meet is up to the machine. ``show`` is told how far it has come."""
     plan = make_plan(max(1, int(seconds * rate)), seed, f"c{seed}")
     async with town(data) as there:
         outside = Outside(there.system, plan)
@@ -106,6 +111,7 @@ async def play(data: Path, seconds: float, rate: float, seed: int) -> Result:
             await _items_known(there.system, len(plan.products()))
             injector = Injector(there, seed, lambda since: _flows(outside, since))
             breaking = asyncio.create_task(injector.run(max(0.0, seconds - TAIL_S)))
+            outside.start(_shown(outside, injector, show))
             await asyncio.gather(outside.place_all(rate), breaking)
             lifted = injector.began + max((f.lifted_s for f in injector.injected), default=0.0)
             ended_s = await _until_ended(outside) - lifted
@@ -138,6 +144,17 @@ async def play(data: Path, seconds: float, rate: float, seed: int) -> Result:
             )
         finally:
             await outside.close()
+
+
+async def _shown(outside: Outside, injector: Injector, show: Show) -> None:
+    """Tell how far it has come, every few seconds, until cancelled."""
+    while True:
+        await asyncio.sleep(SHOW_EVERY_S)
+        last = injector.injected[-1].kind if injector.injected else "none yet"
+        show(
+            f"{time.monotonic() - injector.began:5.0f} s: {len(outside.accepted)} orders accepted, "
+            f"{outside.tracker.counts.ended} ended; {len(injector.injected)} faults, the last: {last}"
+        )
 
 
 def _flows(outside: Outside, since: float) -> bool:

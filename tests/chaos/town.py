@@ -7,19 +7,21 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from psycopg.conninfo import make_conninfo
 
+from ops.cli.hosting import layout_of
 from ops.stack import Ports
 from ops.stack.kafka import EmbeddedKafka
 from ops.stack.ports import HOST, free_ports
 from ops.stack.postgres import EmbeddedPostgres
-from ops.stack.supervisor import Change
-from ops.system import SERVICES, Layout, System, running
+from ops.stack.supervisor import Change, Supervisor
+from ops.system import SERVICES, System, running
 from tests.chaos.road import Road
 from tests.portrange import free_base
 
@@ -43,8 +45,9 @@ class Disk:
         self.missing = ""
 
     def mount(self) -> None:
-        """Make it, where we may."""
-        self._at.mkdir(parents=True)
+        """Make it, where we may; in the place of one that a killed run has left."""
+        _run("umount", "-l", str(self._at))
+        self._at.mkdir(parents=True, exist_ok=True)
         done = _run("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(self._at))
         self.missing = f"no disk of our own: {done}" if done else ""
 
@@ -145,7 +148,8 @@ async def town(data: Path) -> AsyncIterator[Town]:
     ports = Ports.free()
     guarded, kafka_road, postgres_road = free_ports(3)
     disk, clocks = Disk(data / "disk"), Clocks(data / "clocks")
-    layout = Layout(data, free_base(), TOWN, extra=clocks.environment())
+    usual = layout_of(data, free_base())
+    layout = replace(usual, services=TOWN, extra=_merged(usual.extra, clocks.environment()))
     changes: list[Change] = []
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(disk.mount)
@@ -171,7 +175,29 @@ async def town(data: Path) -> AsyncIterator[Town]:
         if not isinstance(postgres, EmbeddedPostgres) or not isinstance(kafka, EmbeddedKafka):
             raise RuntimeError("chaos needs servers of its own: set OMS_STACK=embedded")
         await asyncio.to_thread(disk.take, postgres, data / "postgres")
+        watching = asyncio.create_task(_watch(system.supervisor, asyncio.current_task()))
+        stack.callback(watching.cancel)
         yield Town(system, postgres, kafka, to_postgres, to_kafka, disk, clocks, changes)
+
+
+async def _watch(supervisor: Supervisor, run: asyncio.Task[Any] | None) -> None:
+    """End the run at Ctrl-C, of which the supervisor hears, and when nothing is supervised any more."""
+    assert run is not None
+    try:
+        await supervisor.wait()
+    except Exception:
+        run.cancel()
+        raise
+    run.cancel()
+
+
+def _merged(*several: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """Settings of each process from several sources."""
+    out: dict[str, dict[str, str]] = {}
+    for extra in several:
+        for name, environment in extra.items():
+            out.setdefault(name, {}).update(environment)
+    return out
 
 
 def _two_doors(ports: Ports, guarded: int, road: int) -> dict[str, str]:
