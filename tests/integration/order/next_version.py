@@ -9,17 +9,19 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from shared.events import codec, inventory
+import msgspec
+
+from shared.events import Allocation, codec, inventory
+from shared.events.message import Instant
 
 
 class StockReserved(
-    inventory.StockReserved,
-    frozen=True,
-    kw_only=True,
-    tag="oms.inventory.reserved.v9",
-    rename={"allocations": "granted", "expires_at": "until"},
+    inventory.StockReserved, frozen=True, kw_only=True, tag="oms.inventory.reserved.v9"
 ):
     """Stock is held, as the next release says it."""
+
+    allocations: tuple[Allocation, ...] = msgspec.field(name="granted")
+    expires_at: Instant = msgspec.field(name="until")
 
 
 def upcast(payload: dict[str, Any]) -> dict[str, Any]:
