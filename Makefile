@@ -2,6 +2,7 @@
 #   make demo [ARGS=…]   run the whole system      make test    all checks and tests
 #   make bench [ARGS=…]  measure                   make check   format, lint, types, imports, drift
 #   make sim [SEEDS=1000 ORDERS=20 SEED=n]         make sim-mutants   whether simulation finds planted bugs
+#   make chaos [SECONDS=600 RATE=20 SEED=n]         break the real stack under load
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,10 +15,10 @@ PYTEST_ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup check test demo bench sim sim-mutants browser stripe-mock format lock clean
+.PHONY: help setup check test demo bench sim sim-mutants chaos browser stripe-mock format lock clean
 
 help:
-	@sed -n '2,4s/^# *//p' Makefile
+	@sed -n '2,5s/^# *//p' Makefile
 
 setup: $(READY)
 
@@ -69,6 +70,14 @@ sim: $(READY)
 
 sim-mutants: $(READY)
 	@$(BIN)/python -m tests.simulation.hunting $(ARGS)
+
+# Everything breaks while orders come in; see tests/chaos/README.md. Report: build/chaos.md.
+SECONDS ?= 600
+RATE ?= 20
+
+chaos: $(READY)
+	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) --rate $(RATE) \
+		$(if $(SEED),--seed $(SEED)) $(if $(KINDS),--kinds "$(KINDS)") $(ARGS)
 
 # Browser tests use the system's Chromium; where there is none they skip and say so.
 browser:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tests.chaos.faults import KINDS, Kind
 from tests.chaos.playing import Result, play
 from tests.chaos.report import write
 
@@ -26,18 +27,22 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, help="what is ordered, and what fails; drawn if not given"
     )
+    parser.add_argument("--kinds", default="", help="these faults alone beside kills, with commas")
     args = parser.parse_args()
+    kinds = tuple(k for k in KINDS if not args.kinds or k.name in args.kinds.split(","))
     seed = random.randrange(1_000_000) if args.seed is None else args.seed
     out = Console(highlight=False, soft_wrap=True)
     out.print(f"{args.seconds:g} s at {args.rate:g} orders/s, seed {seed}; logs in {DATA / 'logs'}")
     shutil.rmtree(DATA, ignore_errors=True)
-    result = asyncio.run(_run(args.seconds, args.rate, seed, out))
+    result = asyncio.run(_run(args.seconds, args.rate, seed, kinds, out))
     out.print(result.last_line)
     return 0 if result.good else 1
 
 
-async def _run(seconds: float, rate: float, seed: int, out: Console) -> Result:
-    result = await play(DATA.resolve(), seconds, rate, seed, out.print)
+async def _run(
+    seconds: float, rate: float, seed: int, kinds: tuple[Kind, ...], out: Console
+) -> Result:
+    result = await play(DATA.resolve(), seconds, rate, seed, out.print, kinds)
     out.print(f"Report: {await write(result, BUILD)}")
     return result
 

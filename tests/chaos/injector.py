@@ -43,6 +43,7 @@ class Injector:
     town: Town
     seed: int
     flows: Callable[[float], bool]
+    kinds: tuple[Kind, ...] = KINDS
     began: float = field(default_factory=time.monotonic)
     injected: list[Injected] = field(default_factory=list)
     _probes: set[asyncio.Task[None]] = field(default_factory=set)
@@ -50,7 +51,7 @@ class Injector:
     @property
     def missing(self) -> dict[str, str]:
         """Kinds that cannot be had here, and why."""
-        return {kind.name: why for kind in KINDS if (why := kind.missing(self.town))}
+        return {kind.name: why for kind in self.kinds if (why := kind.missing(self.town))}
 
     async def run(self, seconds: float) -> None:
         """Inject until the time is over, and return when the last fault was lifted."""
@@ -89,7 +90,7 @@ class Injector:
 
     def _kinds(self, random: Random) -> Iterator[Kind]:
         """Rounds of all kinds, each in another order."""
-        there = [k for k in KINDS if k.name not in self.missing for _ in range(k.weight)]
+        there = [k for k in self.kinds if k.name not in self.missing for _ in range(k.weight)]
         while True:
             yield from random.sample(there, len(there))
 

@@ -17,6 +17,7 @@ from ops.demo.stories import SHAKY_BANK, SLOW_BANK
 from ops.demo.summary import parked_keys
 from ops.reconcile import Report, reconcile, sources_of
 from ops.system import System
+from tests.chaos.faults import KINDS, Kind
 from tests.chaos.injector import KILLED, Injected, Injector
 from tests.chaos.outside import Outside, Sample
 from tests.chaos.town import Town, town
@@ -100,7 +101,9 @@ class Result:
         )
 
 
-async def play(data: Path, seconds: float, rate: float, seed: int, show: Show) -> Result:
+async def play(
+    data: Path, seconds: float, rate: float, seed: int, show: Show, kinds: tuple[Kind, ...] = KINDS
+) -> Result:
     """A run of so many seconds over a fresh directory. The same seed gives the same orders, and draws the same faults;
     when they meet is up to the machine. ``show`` is told how far it has come."""
     plan = make_plan(max(1, int(seconds * rate)), seed, f"c{seed}")
@@ -109,7 +112,7 @@ async def play(data: Path, seconds: float, rate: float, seed: int, show: Show) -
         try:
             await outside.open_shop()
             await _items_known(there.system, len(plan.products()))
-            injector = Injector(there, seed, lambda since: _flows(outside, since))
+            injector = Injector(there, seed, lambda since: _flows(outside, since), kinds)
             breaking = asyncio.create_task(injector.run(max(0.0, seconds - TAIL_S)))
             outside.start(_shown(outside, injector, show))
             await asyncio.gather(outside.place_all(rate), breaking)
