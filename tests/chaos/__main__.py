@@ -34,7 +34,11 @@ def main() -> int:
     out = Console(highlight=False, soft_wrap=True)
     out.print(f"{args.seconds:g} s at {args.rate:g} orders/s, seed {seed}; logs in {DATA / 'logs'}")
     shutil.rmtree(DATA, ignore_errors=True)
-    result = asyncio.run(_run(args.seconds, args.rate, seed, kinds, out))
+    try:
+        result = asyncio.run(_run(args.seconds, args.rate, seed, kinds, out))
+    except asyncio.CancelledError:
+        out.print("Stopped: there is no result.")
+        return 130
     out.print(result.last_line)
     return 0 if result.good else 1
 
