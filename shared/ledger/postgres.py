@@ -54,6 +54,9 @@ ANSWER_SECONDS_MAX = 15
 #: The same seen from the server: so long it keeps a transaction, and its locks, for a client that has vanished.
 IDLE_SECONDS_MAX = 15
 CONNECT_SECONDS_MAX = 5
+#: An idle connection whose other end has vanished is found out after 25 seconds, by either end: otherwise the server would
+#: run out of connections long before TCP's two hours are over.
+_KEEPALIVES = {"idle": 10, "interval": 5, "count": 3}
 
 
 class PostgresStore(PostgresReads):
@@ -69,7 +72,9 @@ class PostgresStore(PostgresReads):
                 "autocommit": True,
                 "connect_timeout": CONNECT_SECONDS_MAX,
                 "options": "-c timezone=UTC -c jit=off "
-                f"-c idle_in_transaction_session_timeout={IDLE_SECONDS_MAX}s",
+                f"-c idle_in_transaction_session_timeout={IDLE_SECONDS_MAX}s "
+                + " ".join(f"-c tcp_keepalives_{name}={n}" for name, n in _KEEPALIVES.items()),
+                **{f"keepalives_{name}": n for name, n in _KEEPALIVES.items()},
             },
             timeout=5,
         )

@@ -9,13 +9,16 @@ from contextlib import suppress
 from ops.stack.ports import HOST
 
 CHUNK_BYTES = 64 << 10
+#: How long a dead connection goes unnoticed: as long as the keepalives take that the services ask for.
+UNNOTICED_S = 25.0
 
 
 class Road:
     """Forwards ``port`` to ``target``, both on the loopback.
 
     ``latency_s`` holds every chunk back. While ``deaf``, what is sent is swallowed and nobody is told: such a connection
-    stays dead after the road has recovered, as one does whose other end has vanished. `reset` tears all connections.
+    stays dead after the road has recovered, as one does whose other end has vanished, until keepalives would find out.
+    `reset` tears all connections.
     """
 
     def __init__(self, port: int, target: int) -> None:
@@ -81,14 +84,13 @@ class Road:
             await asyncio.gather(*going, return_exceptions=True)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        dead = False
         while data := await reader.read(CHUNK_BYTES):
-            dead = dead or self.deaf
-            if dead:
-                continue
+            if self.deaf:
+                await asyncio.sleep(UNNOTICED_S)
+                return
             if self.latency_s:
                 await asyncio.sleep(self.latency_s)
             writer.write(data)
             await writer.drain()
-        if dead:  # nor is it told that the other end is gone
-            await asyncio.Event().wait()
+        if self.deaf:  # nor is it told that the other end is gone
+            await asyncio.sleep(UNNOTICED_S)
