@@ -4,6 +4,7 @@
 #   make audit           known vulnerabilities    make sbom    the packages as CycloneDX, build/sbom.json
 #   make sim [SEEDS=1000 ORDERS=20 SEED=n]         make sim-mutants   whether simulation finds planted bugs
 #   make fuzz [EXAMPLES=1000]   hostile input against the running system
+#   make chaos [SECONDS=600 RATE=20 SEED=n]         break the real stack under load
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,10 +18,10 @@ PYTEST_ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup check test demo bench audit sbom sim sim-mutants fuzz browser stripe-mock format lock clean
+.PHONY: help setup check test demo bench audit sbom sim sim-mutants fuzz chaos browser stripe-mock format lock clean
 
 help:
-	@sed -n '2,5s/^# *//p' Makefile
+	@sed -n '2,7s/^# *//p' Makefile
 
 setup: $(READY)
 
@@ -94,6 +95,14 @@ EXAMPLES ?= 1000
 
 fuzz: $(READY)
 	@$(BIN)/python -m tests.fuzz --examples $(EXAMPLES) $(ARGS)
+
+# Everything breaks while orders come in; see tests/chaos/README.md. Report: build/chaos.md.
+SECONDS ?= 600
+RATE ?= 20
+
+chaos: $(READY)
+	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) --rate $(RATE) \
+		$(if $(SEED),--seed $(SEED)) $(if $(KINDS),--kinds "$(KINDS)") $(ARGS)
 
 # Browser tests use the system's Chromium; where there is none they skip and say so.
 browser:

@@ -15,6 +15,14 @@ from shared.ledger.migrate import migrate
 
 ROOT = Path(__file__).parents[2]
 
+#: From the addresses of the broker and of the databases to those that the processes are told: where something stands between.
+Roads = Callable[[str, dict[str, str]], tuple[str, dict[str, str]]]
+
+
+def direct(kafka: str, dsns: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """Nothing stands between."""
+    return kafka, dsns
+
 
 @dataclass(frozen=True)
 class System:
@@ -33,20 +41,26 @@ async def running(
     *,
     ports: stack.Ports | None = None,
     on_change: Callable[[Change], None] | None = None,
+    kafka_settings: dict[str, str] | None = None,
     postgres_settings: dict[str, str] | None = None,
+    roads: Roads = direct,
 ) -> AsyncIterator[System]:
     """Stack, databases, migrations, topics, keys and all processes, ready; everything is stopped on leaving.
 
     Raises `ops.stack.StackError`, having stopped what it started, when a part does not come up.
     """
     local = await asyncio.to_thread(
-        stack.start, layout.data, ports=ports, postgres_settings=postgres_settings
+        stack.start,
+        layout.data,
+        ports=ports,
+        kafka_settings=kafka_settings,
+        postgres_settings=postgres_settings,
     )
     try:
         dsns = await asyncio.to_thread(_databases, local, layout)
         await stack.create_topics(local.kafka, {t.name: layout.partitions for t in topics()})
         keys = ensure_keys(local.data, layout.services)
-        programs = layout.programs(local.kafka, dsns, keys)
+        programs = layout.programs(*roads(local.kafka, dsns), keys)
         addresses = {"kafka": local.kafka, "postgres": local.postgres}
         addresses |= {f"database:{name}": dsn for name, dsn in dsns.items()}
         addresses |= {name: layout.url(name) for name in layout.services}

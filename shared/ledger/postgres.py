@@ -1,7 +1,10 @@
 """The store on Postgres: connections, what errors mean, and what is done outside of batches."""
 
+import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 import psycopg
@@ -45,6 +48,16 @@ _TRANSIENT = (
     errors.InternalError_,
 )
 
+#: A server, or a road to it, that vanishes without a word would be waited for as long as TCP keeps hoping (hours), and all
+#: connections with it: a connection that is in use for so long is cut from this side.
+ANSWER_SECONDS_MAX = 15
+#: The same seen from the server: so long it keeps a transaction, and its locks, for a client that has vanished.
+IDLE_SECONDS_MAX = 15
+CONNECT_SECONDS_MAX = 5
+#: An idle connection whose other end has vanished is found out after 25 seconds, by either end: otherwise the server would
+#: run out of connections long before TCP's two hours are over.
+_KEEPALIVES = {"idle": 10, "interval": 5, "count": 3}
+
 
 class PostgresStore(PostgresReads):
     """A service's database. Holds a small pool: the writer and the relay each keep one connection busy."""
@@ -55,7 +68,14 @@ class PostgresStore(PostgresReads):
             min_size=1,
             max_size=connections_max,
             open=False,
-            kwargs={"autocommit": True, "options": "-c timezone=UTC -c jit=off"},
+            kwargs={
+                "autocommit": True,
+                "connect_timeout": CONNECT_SECONDS_MAX,
+                "options": "-c timezone=UTC -c jit=off "
+                f"-c idle_in_transaction_session_timeout={IDLE_SECONDS_MAX}s "
+                + " ".join(f"-c tcp_keepalives_{name}={n}" for name, n in _KEEPALIVES.items()),
+                **{f"keepalives_{name}": n for name, n in _KEEPALIVES.items()},
+            },
             timeout=5,
         )
 
@@ -75,9 +95,12 @@ class PostgresStore(PostgresReads):
         """A connection in autocommit mode, for queries of one's own; errors are translated."""
         try:
             async with self._pool.connection() as connection:
+                loop = asyncio.get_running_loop()
+                patience = loop.call_later(ANSWER_SECONDS_MAX, _cut, connection)
                 try:
                     yield connection
                 finally:
+                    patience.cancel()
                     await _leave_clean(connection)
         except errors.UniqueViolation as error:
             raise Conflict(str(error)) from error
@@ -162,6 +185,15 @@ class PostgresStore(PostgresReads):
                    leased_until = %(next_at)b, parked = %(parked)b where id = %(id)b""",
                 {"id": id, "error": error, "next_at": next_at, "parked": parked},
             )
+
+
+def _cut(connection: Connection) -> None:
+    """End a connection from this side, so that whoever waits for its answer is told."""
+    if connection.closed:
+        return
+    log.warning("connection_cut", reason="no answer", waited_seconds=ANSWER_SECONDS_MAX)
+    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as ours, suppress(OSError):
+        ours.shutdown(socket.SHUT_RDWR)
 
 
 async def _leave_clean(connection: Connection) -> None:

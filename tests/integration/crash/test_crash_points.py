@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 
@@ -24,7 +25,7 @@ from services.inventory.handlers import TABLE as INVENTORY
 from services.order.domain.saga import Policy
 from services.order.handlers import table as order_table
 from shared.events import Address, Customer, OrderLine, StockLine
-from shared.events.inventory import ReceiveStock
+from shared.events.inventory import ReceiveStock, RegisterItem
 from shared.events.order import PlaceOrder
 from shared.ledger.crashpoints import (
     AFTER_COMMIT,
@@ -32,6 +33,8 @@ from shared.ledger.crashpoints import (
     AFTER_PUBLISH,
     BEFORE_COMMIT,
     BEFORE_PUBLISH,
+    BEFORE_TIMERS,
+    LABELS,
 )
 from shared.ledger.postgres import PostgresStore
 from shared.ledger.refold import Progress, refold
@@ -43,15 +46,19 @@ ORDERS_MIN = int(os.environ.get("OMS_CRASH_ORDERS", "40"))
 ORDERS_MAX = ORDERS_MIN + 1_000
 WAVE = 5
 SKUS = 7
+NEVER = "NEVER"
+ITEMS = "select count(*) from items"
 
 EVERYWHERE = (BEFORE_COMMIT, AFTER_COMMIT, BEFORE_PUBLISH, AFTER_PUBLISH)
 PLAN = {
-    "order": (AFTER_COMMIT, AFTER_PUBLISH, AFTER_EFFECT),
+    "order": (AFTER_COMMIT, AFTER_PUBLISH, AFTER_EFFECT, BEFORE_TIMERS),
     "inventory": (BEFORE_COMMIT, BEFORE_PUBLISH),
     "fulfillment": (AFTER_COMMIT, AFTER_PUBLISH),
 }
 if os.environ.get("OMS_CRASH_ALL"):
-    PLAN = {**dict.fromkeys(PLAN, EVERYWHERE), "order": (*EVERYWHERE, AFTER_EFFECT)}
+    PLAN = {**dict.fromkeys(PLAN, EVERYWHERE), "order": (*EVERYWHERE, AFTER_EFFECT, BEFORE_TIMERS)}
+#: A deadline is met once; everything else often.
+PASSES = dict.fromkeys(LABELS, 3) | {BEFORE_TIMERS: 1}
 
 
 def crashes(marks: Path) -> dict[str, dict[str, str]]:
@@ -60,11 +67,18 @@ def crashes(marks: Path) -> dict[str, dict[str, str]]:
     for service, labels in PLAN.items():
         (marks / service).mkdir(parents=True)
         extra[service] = {
-            "OMS_CRASH_AT": ",".join(f"{label}:3" for label in labels),
+            "OMS_CRASH_AT": ",".join(f"{label}:{PASSES[label]}" for label in labels),
             "OMS_CRASH_MARKS": str(marks / service),
         }
+    extra["order"]["OMS_BACKORDERED_SECONDS"] = "2"
     extra["fulfillment"]["OMS_AUTOMATIC_LOCATIONS"] = '["*"]'
     return extra
+
+
+def waiting() -> PlaceOrder:
+    """An order that waits for stock which never comes, until its deadline."""
+    never = msgspec.structs.replace(order(0).lines[0], sku=NEVER)
+    return msgspec.structs.replace(order(0), external_id="waits", lines=(never,), backorder="wait")
 
 
 def order(number: int) -> PlaceOrder:
@@ -163,7 +177,10 @@ async def test_every_order_completes_whatever_dies_where(tmp_path: Path) -> None
         publisher(system.stack.kafka) as publish,
     ):
         stock = tuple(StockLine(sku=f"SKU{n}", location="A", quantity=100_000) for n in range(SKUS))
-        await publish([ReceiveStock(movement_id="m-1", lines=stock)], "stock")
+        known = RegisterItem(sku=NEVER, description="never in stock")
+        await publish([ReceiveStock(movement_id="m-1", lines=stock), known], "stock")
+        await until(lambda: count(system, "order", ITEMS) == SKUS + 1, 60, lambda: shown(system))
+        await publish([waiting()], "waits")
         sent = 0
         while sent < ORDERS_MIN or (missing(marks) and sent < ORDERS_MAX):
             await publish([order(sent + n) for n in range(WAVE)], f"w{sent}")
@@ -171,6 +188,8 @@ async def test_every_order_completes_whatever_dies_where(tmp_path: Path) -> None
             await asyncio.sleep(0.5)
         assert missing(marks) == []
 
+        rejected = "select count(*) from messages where type = 'oms.order.rejected.v1'"
+        await until(lambda: count(system, "order", rejected) == 1, 60, lambda: shown(system))
         completed = "select count(*) from messages where type = 'oms.order.completed.v1'"
         await until(
             lambda: count(system, "order", completed) >= sent,
@@ -184,7 +203,7 @@ async def test_every_order_completes_whatever_dies_where(tmp_path: Path) -> None
         async with sources_of(layout.data) as sources:
             report = await reconcile(sources, settle_seconds=20)
         assert report.violations == ()
-        assert report.orders == sent
+        assert report.orders == sent + 1
         await refolded(system)
     assert sum("restarting" in death for death in deaths) >= sum(map(len, PLAN.values()))
 

@@ -18,6 +18,7 @@ import psycopg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from ops.stack import Stack, create_database
+from ops.stack.ports import free_ports
 from ops.stack.process import Child, spawn
 from ops.system import Layout
 from ops.system.keys import Keys
@@ -43,12 +44,13 @@ class World:
         self.has_topics = False
         self.dsns: dict[str, str] = {}
         self._running: dict[str, Child] = {}
+        self._beside: dict[str, str] = {}
         for name in layout.services:
             self.dsns[name] = create_database(stack.postgres, name, stack.data)
             migrate(self.dsns[name], ROOT / "services" / name)
 
     def url(self, service: str = "order") -> str:
-        return self._layout.url(service)
+        return self._beside.get(service) or self._layout.url(service)
 
     def port(self, service: str = "order") -> int:
         return self._layout.port(service)
@@ -72,6 +74,29 @@ class World:
             spawn, service, argv, log=log, env=environment, cwd=ROOT
         )
         await self.until_status("/livez", 200, service)
+
+    @asynccontextmanager
+    async def beside(
+        self, service: str, script: Path | None = None, **settings: str
+    ) -> AsyncIterator[Child]:
+        """A second process of a service, on a port of its own, killed on leaving; ready when this yields."""
+        programs = self._layout.programs(self.stack.kafka, self.dsns, self.keys)
+        [program] = [p for p in programs if p.name == service]
+        argv = program.argv if script is None else (sys.executable, str(script), service)
+        port = free_ports(1)[0]
+        environment = {**program.env, "PYTHONPATH": str(ROOT), "OMS_PORT": str(port), **settings}
+        log = self.stack.data / "logs" / f"{service}-beside.log"
+        name = f"{service}-beside"
+        child = await asyncio.to_thread(
+            spawn, name, argv, log=log, env={**os.environ, **environment}, cwd=ROOT
+        )
+        self._beside[name] = f"http://127.0.0.1:{port}"
+        self._running[name] = child
+        try:
+            await self.until_status("/readyz", 200, name)
+            yield child
+        finally:
+            child.stop(signal.SIGKILL)
 
     async def ready(self, service: str = "order") -> None:
         """Have the service running with all of its tasks at work."""
