@@ -18,6 +18,7 @@ from services.insights.renderer import Renderer
 from shared.service import Keyring, Service, ServiceApp, Settings, Task, create_app, run
 from shared.service.limits import UNLIMITED, Rates
 from shared.service.settings import InvalidSettingsError
+from shared.stream.healer import HttpHealer
 
 #: faust tells much; what matters of it is said by the service itself.
 FAUST_LEVEL = logging.WARNING
@@ -49,7 +50,8 @@ async def service(settings: InsightsSettings) -> AsyncIterator[Service]:
     logging.getLogger("faust.transport.producer").setLevel(logging.ERROR)
     keyring = Keyring.from_file(settings.keys_file)
     broker = Broker(settings.kafka, settings.kafka_login, settings.changelog_replicas)
-    insights = Insights(broker)
+    healer = HttpHealer(settings.peers, settings.peer_key)
+    insights = Insights(broker, healer)
     announcer, listener, renderer = Announcer(insights), Listener(broker), Renderer()
     app = application(
         keyring,
@@ -74,6 +76,7 @@ async def service(settings: InsightsSettings) -> AsyncIterator[Service]:
         )
     finally:
         await renderer.close()
+        await healer.close()
 
 
 def application(
