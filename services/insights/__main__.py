@@ -17,6 +17,7 @@ from services.insights.pages import COOKIE, HTMX, STATIC, add_pages
 from services.insights.renderer import Renderer
 from shared.service import Keyring, Service, ServiceApp, Settings, Task, create_app, run
 from shared.service.settings import InvalidSettingsError
+from shared.service.tokens import Trust
 
 #: faust tells much; what matters of it is said by the service itself.
 FAUST_LEVEL = logging.WARNING
@@ -50,7 +51,14 @@ async def service(settings: InsightsSettings) -> AsyncIterator[Service]:
     broker = Broker(settings.kafka, settings.kafka_login, settings.changelog_replicas)
     insights = Insights(broker)
     announcer, listener, renderer = Announcer(insights), Listener(broker), Renderer()
-    app = application(keyring, insights, listener, renderer, access_log=settings.access_log)
+    app = application(
+        keyring,
+        insights,
+        listener,
+        renderer,
+        trust=settings.trust,
+        access_log=settings.access_log,
+    )
     announced = Gauge(
         "oms_insights_announced", "Statements published since start", registry=app.metrics.registry
     )
@@ -74,11 +82,17 @@ def application(
     listener: Listener,
     renderer: Renderer,
     *,
+    trust: Trust | None = None,
     access_log: bool = False,
 ) -> ServiceApp:
     """The JSON API, the event stream and the dashboard."""
     app = create_app(
-        "insights", keyring=keyring, cookie=COOKIE, open_paths=[STATIC, HTMX], access_log=access_log
+        "insights",
+        keyring=keyring,
+        cookie=COOKIE,
+        open_paths=[STATIC, HTMX],
+        trust=trust,
+        access_log=access_log,
     )
     app.include_router(routes(insights))
     app.include_router(live.routes(listener, lambda: app.health.draining))

@@ -14,6 +14,7 @@ from services.views.reader import Reader
 from shared.ledger.postgres import PostgresStore
 from shared.service import Keyring, Service, ServiceApp, Settings, Task, create_app, run
 from shared.service.settings import InvalidSettingsError
+from shared.service.tokens import Trust
 from shared.stream.healer import HttpHealer
 from shared.stream.kafka import KafkaConsumer
 
@@ -59,7 +60,14 @@ async def service(settings: ViewsSettings) -> AsyncIterator[Service]:
     await database.open()
     healer = HttpHealer(settings.peers, settings.peer_key)
     feeder = Feeder(database, connect, healer)
-    app = application(keyring, database, Reader(database), feeder, access_log=settings.access_log)
+    app = application(
+        keyring,
+        database,
+        Reader(database),
+        feeder,
+        trust=settings.trust,
+        access_log=settings.access_log,
+    )
     try:
         yield Service(app, [Task("feeder", feeder.run)])
     finally:
@@ -73,11 +81,17 @@ def application(
     reader: Reader,
     feeder: Feeder,
     *,
+    trust: Trust | None = None,
     access_log: bool = False,
 ) -> ServiceApp:
     """The JSON API and the pages."""
     app = create_app(
-        "views", keyring=keyring, cookie=COOKIE, open_paths=[STATIC], access_log=access_log
+        "views",
+        keyring=keyring,
+        cookie=COOKIE,
+        open_paths=[STATIC],
+        trust=trust,
+        access_log=access_log,
     )
     app.include_router(routes(database, reader, feeder))
     add_pages(app, reader, keyring)

@@ -29,6 +29,7 @@ from shared.service.problems import (
     validation_problem,
 )
 from shared.service.security import Keyring, Principal, unauthenticated
+from shared.service.tokens import Tokens, is_token
 
 IN_FLIGHT_MAX = 2000
 LINGER_S = 2.0
@@ -72,6 +73,7 @@ class Edge:
         body_max: int = BODY_MAX_BYTES,
         in_flight_max: int = IN_FLIGHT_MAX,
         cookie: str | None = None,
+        tokens: Tokens | None = None,
         access_log: bool = False,
     ) -> None:
         self.hot: dict[tuple[str, str], ASGIApp] = {}
@@ -83,6 +85,7 @@ class Edge:
         self._body_max = body_max
         self._in_flight_max = in_flight_max
         self._cookie = cookie
+        self._tokens = tokens
         self._access_log = access_log
         metrics.in_flight.set_function(lambda: float(self.in_flight))
 
@@ -100,7 +103,7 @@ class Edge:
         hot = self.hot.get((scope["method"], scope["path"]))
         self.in_flight += 1
         try:
-            self._admit(scope, headers)
+            await self._admit(scope, headers)
             if hot is not None:
                 await hot(scope, receive, exchange)
             else:
@@ -120,7 +123,7 @@ class Edge:
             self._finish(scope, exchange.status, route, time.perf_counter() - started_s)
             telemetry.leave(token)
 
-    def _admit(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
+    async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
         length = headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length[:20]) > self._body_max):
             raise too_large(self._body_max)
@@ -135,15 +138,17 @@ class Edge:
         # PostgreSQL text holds no NUL: no path or query parameter may bring one to a statement.
         if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
             raise Problem(400, "bad-request", detail="The address contains a NUL character (%00).")
-        scope["oms.principal"] = self._authenticate(scope, headers)
+        scope["oms.principal"] = await self._authenticate(scope, headers)
 
-    def _authenticate(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Principal | None:
+    async def _authenticate(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Principal | None:
         authorization = headers.get(b"authorization")
         if authorization is not None:
             kind, _, key = authorization.partition(b" ")
             if kind.lower() != b"bearer":
                 raise unauthenticated("Only the Bearer scheme is accepted in Authorization.")
             key = key.strip()
+            if self._tokens is not None and is_token(key):
+                return await self._tokens.authenticate(key)
         elif b"x-api-key" in headers:
             key = headers[b"x-api-key"].strip()
         elif self._cookie and b"cookie" in headers and scope["method"] in ("GET", "HEAD"):

@@ -22,6 +22,7 @@ from shared.service.problems import internal_error
 from shared.service.routes import PUBLIC, HotRoute, RouteInfo, ServiceRoute, router, survey
 from shared.service.security import Keyring, Role, require
 from shared.service.tasks import Health
+from shared.service.tokens import Tokens, Trust
 
 __all__ = ["PUBLIC", "ServiceApp", "create_app", "router"]
 
@@ -127,13 +128,14 @@ def create_app(
     in_flight_max: int = IN_FLIGHT_MAX,
     open_paths: Sequence[str] = (),
     cookie: str | None = None,
+    trust: Trust | None = None,
     access_log: bool = False,
 ) -> ServiceApp:
     """The application of service `name`, with /livez, /readyz, /metrics, /openapi.json and /docs.
 
     `body_max` is in bytes. `open_paths` names plain routes and mounts that need no key (static
-    files). `cookie` names a cookie that may carry a key for GET (pages). Only the probes, the
-    OpenAPI document and its page are open by default.
+    files). `cookie` names a cookie that may carry a key for GET (pages). `trust` says whose tokens
+    are believed beside keys. Only the probes, the OpenAPI document and its page are open by default.
     """
     metrics = Metrics(name, version)
     app = ServiceApp(
@@ -162,6 +164,7 @@ def create_app(
         body_max=body_max,
         in_flight_max=in_flight_max,
         cookie=cookie,
+        tokens=Tokens(trust) if trust else None,
         access_log=access_log,
     )
     _add_operations(app)

@@ -75,7 +75,10 @@ async def compose(
     )
     runtime = Runtime(table, store, engine.writer, engine.consumer, engine.relay)
     app = create_app(
-        table.service, keyring=Keyring.from_file(settings.keys_file), access_log=settings.access_log
+        table.service,
+        keyring=Keyring.from_file(settings.keys_file),
+        trust=settings.trust,
+        access_log=settings.access_log,
     )
     app.include_router(operations.routes(runtime))
     app.include_router(routes(runtime, app))

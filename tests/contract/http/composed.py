@@ -109,7 +109,8 @@ async def _first_version(dsn: str) -> None:
 
 def _entry(role: Role, key: str) -> KeyEntry:
     channel = "web" if role is Role.CHANNEL else None
-    return KeyEntry(f"{role}-1", hash_key(key), role, channel)
+    customer = "c-1" if role is Role.CUSTOMER else None
+    return KeyEntry(f"{role}-1", hash_key(key), role, channel, customer)
 
 
 @asynccontextmanager
