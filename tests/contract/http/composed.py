@@ -118,6 +118,11 @@ def starting(answer: httpx.Response) -> bool:
     return answer.status_code == 503 and "urn:oms:problem:starting" in answer.text
 
 
+def streams(operation: dict[str, Any]) -> bool:
+    """Whether an operation's answer does not end: it cannot be asked for here."""
+    return "text/event-stream" in str(operation["responses"].get("200"))
+
+
 async def _first_version(dsn: str) -> None:
     """What the views' feeder does at its first start; it is not run here."""
     store = PostgresStore(dsn)
