@@ -19,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 
 from ops.stack.ports import HOST
 from shared.events.envelope import Envelope
+from shared.events.order import PlaceOrder
 from shared.stream.kafka import KafkaProducer
 from shared.stream.login import Login
 from shared.stream.port import BrokerLost, Outgoing
@@ -193,7 +194,7 @@ async def test_no_log_tells_a_secret_or_a_persons_data(guests: Guests) -> None:
     await poison(guests)
     await until(lambda: guests.mail.calls > 0 and guests.hook.calls > 1, 40)
     await until(partial(parked, guests, "order", "oms.order.commands"), 30)
-    await until(partial(parked, guests, "integrations", "oms.channel.orders"), 30)
+    await until(partial(parked, guests, "order", "oms.channel.orders"), 30)
     await lock_out(guests, "order")
     secrets = guests.secrets | {WEBHOOK_KEY, STRIPE_KEY, HOOK_TOKEN, WRONG_KEY, PASSWORD}
     secrets |= {
@@ -283,10 +284,10 @@ async def poison(guests: Guests) -> None:
     try:
         for n, (topic, type, body) in enumerate(
             (
-                ("oms.order.commands", "oms.order.place.v1", order("P-1", backorder=email)),
+                ("oms.order.commands", PlaceOrder.tag(), order("P-1", backorder=email)),
                 ("oms.order.commands", email, order("P-2")),
-                ("oms.channel.orders", "oms.order.place.v1", order("P-3", backorder=email)),
-                ("oms.channel.orders", "oms.order.place.v1", [email, STREET]),
+                ("oms.channel.orders", PlaceOrder.tag(), order("P-3", backorder=email)),
+                ("oms.channel.orders", PlaceOrder.tag(), [email, STREET]),
             )
         ):
             said = Envelope(id=f"poison-{n}", type=type, source="/elsewhere", subject=f"poison-{n}")
