@@ -17,7 +17,7 @@ def _drawn(draw: Callable[[], str]) -> Callable[[], str]:
 
 PAGE = diagrams.ROOT / "docs" / "architecture.md"
 SECURITY = diagrams.ROOT / "docs" / "security.md"
-PAGES: Mapping[Path, Parts] = {
+GENERATED: Mapping[Path, Parts] = {
     PAGE: {"topics": _drawn(diagrams.topics), "imports": _drawn(diagrams.imports)},
     SECURITY: {"rights": rights.table},
 }
@@ -33,7 +33,7 @@ def page(text: str, parts: Parts) -> str:
     return text
 
 
-def main(arguments: list[str], pages: Mapping[Path, Parts] = PAGES) -> int:
+def main(arguments: list[str], pages: Mapping[Path, Parts] = GENERATED) -> int:
     """Exit status 1 on drift, 2 for wrong usage."""
     if arguments not in ([], ["--check"]):
         sys.stderr.write("usage: python -m ops.docs [--check]\n")

@@ -32,7 +32,7 @@ def _row(operation: dict[str, Any], roles: list[str]) -> str:
     if not operation["security"]:
         return " | ".join(["open"] * len(roles)) + " |"
     allowed = operation["x-roles"]
-    mark = _MARKS.get(operation.get("x-scope"), "")
+    mark = _MARKS.get(operation.get("x-scope", ""), "")
     cells = [
         "" if role not in allowed else mark if role in ("channel", "customer") else "yes"
         for role in roles

@@ -64,7 +64,7 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    data: Path, issuer: Issuer, extra: Mapping[str, Mapping[str, str]]
+    data: Path, issuer: Issuer, extra: Mapping[str, dict[str, str]]
 ) -> AsyncIterator[House]:
     """Everything up and ready; ``extra`` are settings for each process."""
     authority, stranger = Authority(data, "authority"), Authority(data, "stranger")

@@ -62,7 +62,7 @@ class Guests:
         self.secrets: set[str] = set()
 
     def token(self, role: str, **claims: str) -> str:
-        token = self.house.issuer.token(role, **claims)
+        token = self.house.issuer.token(role, more=claims)
         self.secrets.add(token)
         return token
 
@@ -111,6 +111,7 @@ async def stocked(guests: Guests) -> None:
 
 async def placed(guests: Guests, number: str) -> str:
     """The id of an order that was placed; the SKU may take a moment to be known."""
+    answer = httpx.Response(0)
     async with guests.client("order", "channel", channel="web") as orders:
 
         async def accepted() -> bool:
@@ -119,9 +120,8 @@ async def placed(guests: Guests, number: str) -> str:
             answer = await orders.post("/orders", json=order(number), headers=headers)
             return answer.status_code == 201
 
-        answer = httpx.Response(0)
         await until(accepted, 30)
-        return str(answer.json()["order_id"])
+    return str(answer.json()["order_id"])
 
 
 async def has_status(client: httpx.AsyncClient, order_id: str, status: str) -> bool:
@@ -161,7 +161,7 @@ async def test_the_database_is_closed_to_whoever_does_not_encrypt_or_trusts_anot
         ({"password": "wrong"}, "password authentication failed"),
     ):
         with pytest.raises(psycopg.OperationalError, match=refusal):
-            psycopg.connect(make_conninfo(dsn, **changed), connect_timeout=5)  # type: ignore[arg-type]
+            psycopg.connect(make_conninfo(dsn, **changed), connect_timeout=5)
 
 
 async def test_the_broker_is_closed_to_whoever_does_not_encrypt_or_trusts_another(
@@ -307,7 +307,7 @@ async def lock_out(guests: Guests, service: str) -> None:
     """A service's password is changed under it, and its connections are cut."""
     user = f"oms_{service}"
     with psycopg.connect(guests.house.superuser, dbname="postgres", autocommit=True) as connection:
-        connection.execute(f"alter role {user} password 'another'")  # type: ignore[arg-type]
+        connection.execute(f"alter role {user} password 'another'")
         connection.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [user]
         )
