@@ -51,7 +51,7 @@ class Issuer:
             return self.document
         return json.dumps({"keys": [published(k, v) for k, v in self.keys.items()]}).encode()
 
-    def settings(self) -> dict[str, str]:
+    def settings(self) -> dict[str, Any]:
         """What a service is told to believe this issuer."""
         return {
             "oidc_issuer": self.url,

@@ -62,14 +62,20 @@ class Jwks:
     async def key(self, kid: str) -> jwt.PyJWK:
         """The key of this name. Raises `UnknownKeyError` or `ProviderAwayError`."""
         if kid in self._keys:
-            if self._clock() - self._answered_at > OLD_S and not self._asking.locked():
-                self._renewing = asyncio.create_task(self._ask())
+            if self._clock() - self._answered_at > OLD_S:
+                self._renew()
         else:
             await self._ask()
         found = self._keys.get(kid)
         if found is not None:
             return found
         raise ProviderAwayError if self._away else UnknownKeyError
+
+    def _renew(self) -> None:
+        """Ask without holding up who is here with a key that is known."""
+        asking = self._renewing is not None and not self._renewing.done()
+        if not asking and self._clock() - self._asked_at >= ASK_AGAIN_S:
+            self._renewing = asyncio.create_task(self._ask())
 
     async def _ask(self) -> None:
         async with self._asking:

@@ -19,7 +19,7 @@ TOKEN_LENGTH_MAX = 8 * 1024
 NAME_LENGTH_MAX = 200
 #: Tokens whose reading is kept: checking a signature takes 0.2 ms, and a token comes many times in its life.
 KEPT_MAX = 1000
-#: RFC 9068 asks for at+jwt; many providers say JWT, or nothing. Never an ID token's or a logout token's own type.
+#: RFC 9068 asks for at+jwt; many providers say JWT, or nothing. So does an ID token, which is for another audience.
 _TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt"})
 #: What the library raises for tokens that nobody would make but to see what happens: exp as a list, an endless nesting.
 _UNREADABLE = (jwt.PyJWTError, ValueError, TypeError, ArithmeticError, RecursionError)
@@ -116,7 +116,7 @@ class Tokens:
         channel = _name(claims, trust.channel_claim) if role is Role.CHANNEL else None
         customer = _name(claims, trust.customer_claim) if role is Role.CUSTOMER else None
         # A subject of the provider is never mistaken for the id of a key.
-        return Principal(f"oidc:{claims['sub'][:NAME_LENGTH_MAX]}", role, channel, customer)
+        return Principal(f"oidc:{_name(claims, 'sub')}", role, channel, customer)
 
 
 def _kid(token: bytes) -> str:
@@ -149,9 +149,11 @@ def _roles(claim: Any) -> set[Role]:
 
 def _name(claims: Mapping[str, Any], path: str) -> str:
     found = _claim(claims, path)
-    if not isinstance(found, str) or not 0 < len(found) <= NAME_LENGTH_MAX:
-        raise _no_right(f"the claim {path} must say whose orders it is for")
-    return found
+    if isinstance(found, str) and 0 < len(found) <= NAME_LENGTH_MAX and found.isprintable():
+        return found
+    raise _no_right(
+        f"the claim {path} must be a name of 1 to {NAME_LENGTH_MAX} printable characters"
+    )
 
 
 def _why(error: Exception) -> str:

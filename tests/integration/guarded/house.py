@@ -77,7 +77,9 @@ async def open_house(
             dsns = {name: _database(superuser, name, data) for name in SERVICES}
             await asyncio.to_thread(kafka.wait_ready, 60)
             await prepare(kafka, manifests)
-            common = {f"OMS_{name}".upper(): value for name, value in issuer.settings().items()}
+            common = {
+                f"OMS_{name}".upper(): str(value) for name, value in issuer.settings().items()
+            }
             common |= {"OMS_KAFKA_PASSWORD": PASSWORD, "OMS_KAFKA_CA": str(authority.ca)}
             common |= {"OMS_PARTITIONS": "1", "OMS_LOG_LEVEL": "DEBUG", "OMS_ACCESS_LOG": "true"}
             told = {

@@ -47,6 +47,8 @@ def test_keys_are_long_and_hashed(tmp_path: Path) -> None:
         ('[{"id":"a","sha256":"' + "0" * 64 + '","role":"root"}]', "not a list"),
         ('[{"id":"a","sha256":"' + "0" * 64 + '","role":"channel"}]', "name a channel"),
         ('[{"id":"a","sha256":"' + "0" * 64 + '","role":"ops","channel":"w"}]', "name a channel"),
+        ('[{"id":"a","sha256":"' + "0" * 64 + '","role":"customer"}]', "name a customer"),
+        ('[{"id":"a","sha256":"' + "0" * 64 + '","role":"ops","customer":"c"}]', "name a customer"),
         ('[{"id":"a","sha256":"' + "0" * 64 + '","role":"ops","x":1}]', "not a list"),
     ],
 )

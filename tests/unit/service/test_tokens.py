@@ -191,6 +191,9 @@ def _hmac(issuer: Issuer, secret: bytes) -> str:
         {"role": "channel", "channel": ["web"]},
         {"role": "customer"},
         {"role": "customer", "customer_id": "c" * 201},
+        {"role": "customer", "customer_id": "c\x001"},
+        {"sub": "s" * 201},
+        {"sub": "a\nb"},
     ],
 )
 async def test_a_good_token_without_a_clear_right_is_forbidden(
