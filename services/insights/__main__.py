@@ -18,6 +18,7 @@ from services.insights.renderer import Renderer
 from shared.service import Keyring, Service, ServiceApp, Settings, Task, create_app, run
 from shared.service.limits import UNLIMITED, Rates
 from shared.service.settings import InvalidSettingsError
+from shared.service.tokens import Trust
 from shared.stream.healer import HttpHealer
 
 #: faust tells much; what matters of it is said by the service itself.
@@ -59,6 +60,7 @@ async def service(settings: InsightsSettings) -> AsyncIterator[Service]:
         listener,
         renderer,
         rates=settings.request_rates,
+        trust=settings.trust,
         access_log=settings.access_log,
     )
     announced = Gauge(
@@ -86,6 +88,7 @@ def application(
     renderer: Renderer,
     *,
     rates: Rates = UNLIMITED,
+    trust: Trust | None = None,
     access_log: bool = False,
 ) -> ServiceApp:
     """The JSON API, the event stream and the dashboard."""
@@ -95,6 +98,7 @@ def application(
         cookie=COOKIE,
         open_paths=[STATIC, HTMX],
         rates=rates,
+        trust=trust,
         access_log=access_log,
     )
     app.include_router(routes(insights))

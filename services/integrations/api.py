@@ -37,7 +37,7 @@ from shared.service.commands import answer, as_response, decide
 from shared.service.openapi import leads_to
 from shared.service.pagination import Limit
 from shared.service.runtime import Runtime
-from shared.service.security import check_channel
+from shared.service.scope import check_channel
 
 Caller = Annotated[Principal, Depends(require(Role.CHANNEL, Role.AGENT))]
 Ops = Annotated[Principal, Depends(require(Role.OPS))]

@@ -53,7 +53,7 @@ SignedQuantity = Annotated[
 Mover = Annotated[Principal, Depends(require(Role.WAREHOUSE, Role.OPS))]
 Looker = Annotated[
     Principal,
-    Depends(require(Role.AGENT, Role.WAREHOUSE, Role.OPS, Role.AUDITOR, Role.CHANNEL)),
+    Depends(require(Role.AGENT, Role.WAREHOUSE, Role.OPS, Role.AUDITOR, Role.CHANNEL, shared=True)),
 ]
 Insider = Annotated[Principal, Depends(require(Role.AGENT, Role.WAREHOUSE, Role.OPS, Role.AUDITOR))]
 Key = Annotated[IdempotencyKey, Depends(idempotency)]

@@ -40,7 +40,7 @@ from shared.service.commands import answer, decide
 from shared.service.openapi import leads_to
 from shared.service.reading import read_state
 from shared.service.runtime import Runtime
-from shared.service.security import check_channel
+from shared.service.scope import check_channel, may_see
 
 PLACED = leads_to(
     201,
@@ -198,7 +198,8 @@ def routes(runtime: Runtime, app: ServiceApp) -> APIRouter:
 
 def _order_routes(r: APIRouter, runtime: Runtime) -> None:
     Reader = Annotated[
-        Principal, Depends(require(Role.AGENT, Role.OPS, Role.AUDITOR, Role.WAREHOUSE))
+        Principal,
+        Depends(require(Role.AGENT, Role.OPS, Role.AUDITOR, Role.WAREHOUSE, Role.CHANNEL)),
     ]
     Agent = Annotated[Principal, Depends(require(Role.AGENT, Role.OPS))]
     Key = Annotated[IdempotencyKey, Depends(idempotency)]
@@ -210,6 +211,8 @@ def _order_routes(r: APIRouter, runtime: Runtime) -> None:
             404, "order-unknown", "No such order", detail=f"No order {order_id} was placed"
         )
         found = await read_state(runtime.table, runtime.store, f"order-{order_id}", unknown)
+        if not may_see(who, channel=found.state.channel, customer=""):
+            raise unknown
         return _shown(order_id, found.state)
 
     @r.post("/orders/{order_id}/cancel", status_code=202)

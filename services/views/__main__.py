@@ -18,6 +18,7 @@ from shared.service import Keyring, Service, ServiceApp, Settings, Task, create_
 from shared.service.limits import UNLIMITED, Rates
 from shared.service.links import TRACKING_KEYS, Links, TrackingKeys
 from shared.service.settings import InvalidSettingsError
+from shared.service.tokens import Trust
 from shared.stream.healer import HttpHealer
 from shared.stream.kafka import KafkaConsumer
 
@@ -71,6 +72,7 @@ async def service(settings: ViewsSettings) -> AsyncIterator[Service]:
         feeder,
         links=Links(settings.tracking_keys),
         rates=settings.request_rates,
+        trust=settings.trust,
         access_log=settings.access_log,
     )
     try:
@@ -88,6 +90,7 @@ def application(
     *,
     links: Links | None = None,
     rates: Rates = UNLIMITED,
+    trust: Trust | None = None,
     access_log: bool = False,
 ) -> ServiceApp:
     """The JSON API and the pages."""
@@ -97,6 +100,7 @@ def application(
         cookie=COOKIE,
         open_paths=[STATIC],
         rates=rates,
+        trust=trust,
         access_log=access_log,
     )
     app.include_router(routes(database, reader, feeder))

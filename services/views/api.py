@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from services.views import versions
 from services.views.domain import view as views
 from services.views.domain.document import Document
-from services.views.domain.shown import OrderView, Summary
+from services.views.domain.shown import OrderView, ReturnView, Summary
 from services.views.domain.timeline import Cause, Entry, causes
 from services.views.feed import Feeder
 from services.views.handlers import TABLE
@@ -21,15 +21,18 @@ from shared.service.answers import answer
 from shared.service.conditional import etag
 from shared.service.pagination import Cursor, Limit, decode_cursor, encode_cursor, link_header
 from shared.service.problems import FieldError
+from shared.service.scope import channel_of, may_see
 
 STATUSES = ("placed", "confirmed", "completed", "rejected", "cancelled", "expired")
 StatusName = Literal["placed", "confirmed", "completed", "rejected", "cancelled", "expired"]
 
-#: Who may look at orders. A channel's key sees its own channel's only.
+#: Who may look at orders with everything that was done for them. A channel sees its own orders only.
 ORDER_READERS = (Role.AGENT, Role.OPS, Role.AUDITOR, Role.CHANNEL)
 
 OrderReader = Annotated[Principal, Depends(require(*ORDER_READERS))]
-StockReader = Annotated[Principal, Depends(require(*ORDER_READERS, Role.WAREHOUSE))]
+#: A customer as well, who sees the outside of its own orders.
+OwnReader = Annotated[Principal, Depends(require(*ORDER_READERS, Role.CUSTOMER))]
+StockReader = Annotated[Principal, Depends(require(*ORDER_READERS, Role.WAREHOUSE, shared=True))]
 Watcher = Annotated[Principal, Depends(require(Role.OPS, Role.AUDITOR, Role.AGENT))]
 Operator = Annotated[Principal, Depends(require(Role.OPS))]
 Asked = Annotated[str, Query(max_length=200)]
@@ -55,6 +58,13 @@ class Why(msgspec.Struct, frozen=True):
 
     order_id: str
     items: list[Cause]
+
+
+class Returns(msgspec.Struct, frozen=True):
+    """An order's returns, each with its refund."""
+
+    order_id: str
+    items: tuple[ReturnView, ...]
 
 
 class StockLevel(msgspec.Struct, frozen=True):
@@ -129,16 +139,20 @@ def _json(shape: Any, headers: dict[str, str] | None = None, *, status: int = 20
     return Response(msgspec.json.encode(shape), status, kept, media_type="application/json")
 
 
-def own(who: Principal, channel: str) -> str:
-    """The channel that a caller may look at: a channel's key names its own, whatever was asked
-    for."""
-    return who.channel or "" if who.role is Role.CHANNEL else channel
+def _sees(who: Principal, found: Document) -> bool:
+    order = found.order
+    return may_see(who, channel=order.channel, customer=order.customer.customer_id)
+
+
+def _shown(found: Document, who: Principal) -> OrderView:
+    shown = views.view(found)
+    return views.outside(shown) if who.role is Role.CUSTOMER else shown
 
 
 async def find(reader: Reader, who: Principal, order_id: str, at: datetime | None) -> Document:
-    """The order; raises `Problem` 404 when there is none, or it is another channel's."""
+    """The order; raises `Problem` 404 when there is none, or it is not the caller's to see."""
     found = await (reader.order_as_of(order_id, at) if at else reader.order(order_id))
-    if found is None or (who.role is Role.CHANNEL and found.order.channel != who.channel):
+    if found is None or not _sees(who, found):
         raise Problem(
             404,
             "order-unknown",
@@ -149,19 +163,24 @@ async def find(reader: Reader, who: Principal, order_id: str, at: datetime | Non
 
 
 async def page_of(
-    reader: Reader, which: Filter, cursor: str | None, limit: int
+    reader: Reader, who: Principal, which: Filter, cursor: str | None, limit: int
 ) -> tuple[list[Document], str | None]:
-    """A page of orders and the cursor of the next."""
+    """A page of the orders that the caller may see, and the cursor of the next."""
+    which = which._replace(
+        channel=channel_of(who, which.channel), customer=who.customer or which.customer
+    )
     after = None
     if cursor is not None:
         at, id = decode_cursor(cursor, str, str)
         after = Place(_time(str(at)), str(id))
     found = await reader.orders(which, after, limit + 1)
+    # Terms are found by their folded form, which two customers' ids may share.
+    seen = [document for document in found[:limit] if _sees(who, document)]
     if len(found) <= limit:
-        return found, None
+        return seen, None
     last = found[limit - 1]
     assert last.order.placed_at is not None
-    return found[:limit], encode_cursor(last.order.placed_at.isoformat(), last.order_id)
+    return seen, encode_cursor(last.order.placed_at.isoformat(), last.order_id)
 
 
 def _time(text: str) -> datetime:
@@ -182,9 +201,14 @@ def _time(text: str) -> datetime:
 
 def _list_routes(r: APIRouter, reader: Reader) -> None:
     async def listed(
-        path: str, which: Filter, cursor: str | None, limit: int, asked: dict[str, str | int]
+        path: str,
+        who: Principal,
+        which: Filter,
+        cursor: str | None,
+        limit: int,
+        asked: dict[str, str | int],
     ) -> Response:
-        found, following = await page_of(reader, which, cursor, limit)
+        found, following = await page_of(reader, who, which, cursor, limit)
         link = link_header(path, next_cursor=following, parameters=asked)
         page = Page([views.summary(d) for d in found], following)
         return _json(page, {"link": link})
@@ -192,7 +216,7 @@ def _list_routes(r: APIRouter, reader: Reader) -> None:
     @r.get("/orders", response_class=Response, responses=answer(Page, "Newest first"))
     async def orders(
         *,
-        who: OrderReader,
+        who: OwnReader,
         status: Annotated[StatusName | None, Query()] = None,
         channel: Asked = "",
         q: Annotated[
@@ -202,10 +226,10 @@ def _list_routes(r: APIRouter, reader: Reader) -> None:
         limit: Limit = 50,
     ) -> Response:
         """Orders by business time, newest first."""
-        which = Filter((status,) if status else (), own(who, channel), q)
+        which = Filter((status,) if status else (), channel, q)
         asked: dict[str, str | int] = {"status": status or "", "channel": channel, "q": q}
         kept = {name: value for name, value in asked.items() if value} | {"limit": limit}
-        return await listed("/orders", which, cursor, limit, kept)
+        return await listed("/orders", who, which, cursor, limit, kept)
 
     @r.get(
         "/customers/{id}/orders",
@@ -214,13 +238,15 @@ def _list_routes(r: APIRouter, reader: Reader) -> None:
     )
     async def customers_orders(
         id: Annotated[str, Path(max_length=254)],
-        who: OrderReader,
+        who: OwnReader,
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Response:
         """A customer's orders; ``id`` is the customer's id or e-mail address."""
-        which = Filter(channel=own(who, ""), customer=id)
-        return await listed(f"/customers/{id}/orders", which, cursor, limit, {"limit": limit})
+        if who.role is Role.CUSTOMER and id != who.customer:
+            raise Problem(404, "customer-unknown", "No such customer", detail="Ask by your own id.")
+        which = Filter(customer=id)
+        return await listed(f"/customers/{id}/orders", who, which, cursor, limit, {"limit": limit})
 
 
 def _order_routes(r: APIRouter, reader: Reader) -> None:
@@ -232,7 +258,7 @@ def _order_routes(r: APIRouter, reader: Reader) -> None:
     )
     async def order(
         order_id: Identifier,
-        who: OrderReader,
+        who: OwnReader,
         as_of: AsOf = None,
         if_none_match: Annotated[str | None, Header()] = None,
     ) -> Response:
@@ -243,7 +269,17 @@ def _order_routes(r: APIRouter, reader: Reader) -> None:
             t.strip().removeprefix("W/") for t in if_none_match.split(",")
         ]:
             return Response(status_code=304, headers={"etag": tag})
-        return _json(views.view(found), {"etag": tag})
+        return _json(_shown(found, who), {"etag": tag})
+
+    @r.get(
+        "/orders/{order_id}/returns",
+        response_class=Response,
+        responses=answer(Returns, "In the order in which they were asked for"),
+    )
+    async def returns(order_id: Identifier, who: OwnReader) -> Response:
+        """What is coming back of an order or came back, and the refunds."""
+        found = await find(reader, who, order_id, None)
+        return _json(Returns(order_id, _shown(found, who).returns))
 
     @r.get(
         "/orders/{order_id}/timeline",

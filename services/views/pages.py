@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from services.views.api import ORDER_READERS, STATUSES, find, own, page_of
+from services.views.api import ORDER_READERS, STATUSES, find, page_of
 from services.views.domain import view as views
 from services.views.domain.amounts import shown
 from services.views.domain.shown import LineView
@@ -165,8 +165,8 @@ def _order_pages(r: APIRouter, reader: Reader) -> None:
     ) -> Response:
         """Orders, newest first; the filters stand in the address."""
         chosen = (status,) if status in STATUSES else ()
-        which = Filter(chosen, own(who, channel), q)
-        found, following = await page_of(reader, which, cursor, PAGE_ORDERS)
+        which = Filter(chosen, channel, q)
+        found, following = await page_of(reader, who, which, cursor, PAGE_ORDERS)
         asked = {"q": q, "status": status, "channel": channel}
         kept = {name: value for name, value in asked.items() if value}
         return render(

@@ -1,5 +1,6 @@
 """Bytes to messages and back: a registry of every published type, and upcasters for the versions before today's."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,6 +19,7 @@ from shared.events import (
 )
 from shared.events.message import Command, Event, Message
 
+_TYPE = re.compile(r"[a-z0-9_.]{1,100}")
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -27,6 +29,11 @@ class UnknownType(ValueError):
 
 class BadPayload(ValueError):
     """A message's bytes are not what its type promises."""
+
+
+def _named(tag: str) -> str:
+    """A type in words for a log. Whoever sends a record writes its type: what does not look like one may be anything."""
+    return repr(tag) if _TYPE.fullmatch(tag) else "what the record has in place of its type"
 
 
 def types_in(*modules: Any) -> list[type[Message]]:
@@ -81,7 +88,7 @@ class Codec:
     def _upcast(self, tag: str, data: bytes) -> Message:
         if tag not in self._upcasters:
             raise UnknownType(
-                f"{tag!r} is no type of this version: upgrade this service, then redrive"
+                f"{_named(tag)} is no type of this version: upgrade this service, then redrive"
             )
         payload = msgspec.json.decode(data)
         if not isinstance(payload, dict):

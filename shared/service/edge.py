@@ -30,6 +30,7 @@ from shared.service.problems import (
     validation_problem,
 )
 from shared.service.security import Keyring, Principal, unauthenticated
+from shared.service.tokens import Tokens, is_token
 
 IN_FLIGHT_MAX = 2000
 LINGER_S = 2.0
@@ -78,6 +79,7 @@ class Edge:
         body_max: int = BODY_MAX_BYTES,
         in_flight_max: int = IN_FLIGHT_MAX,
         cookie: str | None = None,
+        tokens: Tokens | None = None,
         access_log: bool = False,
     ) -> None:
         self.hot: dict[tuple[str, str], ASGIApp] = {}
@@ -90,6 +92,7 @@ class Edge:
         self._body_max = body_max
         self._in_flight_max = in_flight_max
         self._cookie = cookie
+        self._tokens = tokens
         self._access_log = access_log
         metrics.in_flight.set_function(lambda: float(self.in_flight))
 
@@ -107,7 +110,7 @@ class Edge:
         hot = self.hot.get((scope["method"], scope["path"]))
         self.in_flight += 1
         try:
-            exchange.rate = self._admit(scope, headers)
+            exchange.rate = await self._admit(scope, headers)
             if hot is not None:
                 await hot(scope, receive, exchange)
             else:
@@ -127,7 +130,7 @@ class Edge:
             self._finish(scope, exchange.status, route, time.perf_counter() - started_s)
             telemetry.leave(token)
 
-    def _admit(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Headers:
+    async def _admit(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Headers:
         """Whether the request may go on, and what is left to its caller. Raises `Problem`."""
         length = headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length[:20]) > self._body_max):
@@ -146,7 +149,7 @@ class Edge:
             raise Problem(400, "bad-request", detail="The address contains a NUL character (%00).")
         address = scope["client"][0] if scope.get("client") else ""
         try:
-            principal = self._authenticate(scope, headers)
+            principal = await self._authenticate(scope, headers)
         except Problem:
             # Whoever guesses keys is a stranger, and is slowed down as one.
             self._rates.admit(None, address)
@@ -154,13 +157,15 @@ class Edge:
         scope["oms.principal"] = principal
         return () if probe else self._rates.admit(principal, address)
 
-    def _authenticate(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Principal | None:
+    async def _authenticate(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Principal | None:
         authorization = headers.get(b"authorization")
         if authorization is not None:
             kind, _, key = authorization.partition(b" ")
             if kind.lower() != b"bearer":
                 raise unauthenticated("Only the Bearer scheme is accepted in Authorization.")
             key = key.strip()
+            if self._tokens is not None and is_token(key):
+                return await self._tokens.authenticate(key)
         elif b"x-api-key" in headers:
             key = headers[b"x-api-key"].strip()
         elif self._cookie and b"cookie" in headers and scope["method"] in ("GET", "HEAD"):

@@ -24,6 +24,7 @@ from shared.service.problems import internal_error
 from shared.service.routes import PUBLIC, HotRoute, RouteInfo, ServiceRoute, router, survey
 from shared.service.security import Keyring, Role, require
 from shared.service.tasks import Health
+from shared.service.tokens import Tokens, Trust
 
 __all__ = ["PUBLIC", "ServiceApp", "create_app", "router"]
 
@@ -169,14 +170,15 @@ def create_app(
     in_flight_max: int = IN_FLIGHT_MAX,
     open_paths: Sequence[str] = (),
     cookie: str | None = None,
+    trust: Trust | None = None,
     access_log: bool = False,
 ) -> ServiceApp:
     """The application of service `name`, with /livez, /readyz, /metrics, /openapi.json and /docs.
 
     `rates` limit callers; without them nobody is limited. `admission` is the gate of new work.
     `body_max` is in bytes. `open_paths` names plain routes and mounts that need no key (static
-    files). `cookie` names a cookie that may carry a key for GET (pages). Only the probes, the
-    OpenAPI document and its page are open by default.
+    files). `cookie` names a cookie that may carry a key for GET (pages). `trust` says whose tokens
+    are believed beside keys. Only the probes, the OpenAPI document and its page are open by default.
     """
     metrics = Metrics(name, version)
     app = ServiceApp(
@@ -207,6 +209,7 @@ def create_app(
         body_max=body_max,
         in_flight_max=in_flight_max,
         cookie=cookie,
+        tokens=Tokens(trust) if trust else None,
         access_log=access_log,
     )
     metrics.watch(app.admission)

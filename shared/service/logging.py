@@ -24,6 +24,7 @@ _QUIET = {
     "uvicorn.access": "WARNING",
     "aiokafka": "WARNING",
     "httpx": "WARNING",
+    "httpcore": "WARNING",  # its details are headers, cookies among them
 }
 
 

@@ -9,7 +9,11 @@ from shared.service.routes import RouteInfo
 from shared.service.security import Guard
 
 _SECURITY_SCHEMES = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key as bearer token"},
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key, or an OIDC access token",
+    },
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 _FIELD_ERROR = {
@@ -56,7 +60,7 @@ _ALWAYS = {
     "503": "Overloaded or stopping; repeat later",
 }
 _WITH_BODY = {"415": "The body is not declared as JSON"}
-_GUARDED = {"401": "No valid API key", "403": "The key's role may not do this"}
+_GUARDED = {"401": "No valid API key or token", "403": "The caller's role may not do this"}
 
 
 def leads_to(
@@ -120,6 +124,8 @@ def _complete(operation: dict[str, Any], guard: Guard | None, *, named: bool) ->
         needed.update(_GUARDED)
         operation["security"] = [{"bearer": []}, {"apiKey": []}]
         operation["x-roles"] = sorted(guard.roles)
+        if guard.scope:
+            operation["x-scope"] = guard.scope
     else:
         operation["security"] = []
     responses = operation.setdefault("responses", {})

@@ -137,7 +137,9 @@ def _info(context: RouteContext, path: str) -> RouteInfo:
     guard = None
     if guards:
         roles = frozenset.intersection(*(guard.roles for guard in guards))
-        guard = guards[0] if guards[0].roles == roles else Guard(roles)
+        guard = guards[0]
+        if len(guards) > 1:
+            guard = Guard(roles, shared=all(guard.shared for guard in guards))
     field = context.body_field
     json_body = field is not None and not isinstance(field.field_info, params.Form)
     return RouteInfo(

@@ -89,6 +89,7 @@ async def compose(
         keyring=Keyring.from_file(settings.keys_file),
         rates=settings.request_rates,
         admission=admission,
+        trust=settings.trust,
         access_log=settings.access_log,
     )
     app.include_router(operations.routes(runtime))

@@ -1,4 +1,4 @@
-"""API keys with roles. A key is shown once and kept only as its SHA-256; nothing is open.
+"""Callers and their roles, and API keys. A key is shown once and kept only as its SHA-256; nothing is open.
 
 A key carries 256 random bits, so a plain digest is enough (no salt, no stretching): it cannot be
 guessed, and the digest lookup reveals nothing about another key through timing.
@@ -23,10 +23,11 @@ log = structlog.stdlib.get_logger("oms.security")
 
 
 class Role(StrEnum):
-    """Who is calling: a sales channel, a support agent, a warehouse, operations, an auditor, or
-    another service that heals a gap from a feed."""
+    """Who is calling: a sales channel, a customer, a support agent, a warehouse, operations, an
+    auditor, or another service that heals a gap from a feed."""
 
     CHANNEL = "channel"
+    CUSTOMER = "customer"
     AGENT = "agent"
     WAREHOUSE = "warehouse"
     OPS = "ops"
@@ -35,11 +36,13 @@ class Role(StrEnum):
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """An authenticated caller. `channel` is set exactly for Role.CHANNEL: its only channel."""
+    """An authenticated caller, by key or token. `channel` is set exactly for Role.CHANNEL: its only
+    channel; `customer` exactly for Role.CUSTOMER: the customer's id in its orders."""
 
     id: str
     role: Role
     channel: str | None = None
+    customer: str | None = None
 
     @property
     def subject(self) -> str:
@@ -54,6 +57,7 @@ class KeyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
     role: Role
     channel: str | None = None
+    customer: str | None = None
 
 
 class KeysFileError(ValueError):
@@ -92,15 +96,16 @@ def read_keys_file(path: Path) -> list[KeyEntry]:
         ) from error
     except msgspec.MsgspecError as error:
         raise KeysFileError(
-            f"keys file {path} is not a list of {{id, sha256, role, channel}}: {error}"
+            f"keys file {path} is not a list of {{id, sha256, role, channel, customer}}: {error}"
         ) from error
     for entry in entries:
         if len(entry.sha256) != 64 or set(entry.sha256) - set("0123456789abcdef"):
             raise KeysFileError(f"keys file {path}: sha256 of {entry.id!r} is not 64 hex digits")
-        if (entry.role is Role.CHANNEL) != bool(entry.channel):
-            raise KeysFileError(
-                f"keys file {path}: {entry.id!r} must name a channel exactly if its role is channel"
-            )
+        for role in (Role.CHANNEL, Role.CUSTOMER):
+            if (entry.role is role) != bool(getattr(entry, role)):
+                raise KeysFileError(
+                    f"keys file {path}: {entry.id!r} must name a {role} exactly if its role is {role}"
+                )
     if len({entry.sha256 for entry in entries}) != len(entries):
         raise KeysFileError(f"keys file {path} holds the same key twice: remove one entry")
     return entries
@@ -154,7 +159,7 @@ def _index(entries: Iterable[KeyEntry]) -> dict[bytes, tuple[bytes, Principal]]:
     index: dict[bytes, tuple[bytes, Principal]] = {}
     for entry in entries:
         digest = bytes.fromhex(entry.sha256)
-        index[digest] = (digest, Principal(entry.id, entry.role, entry.channel))
+        index[digest] = (digest, Principal(entry.id, entry.role, entry.channel, entry.customer))
     return index
 
 
@@ -168,34 +173,50 @@ def _stamp(path: Path | None) -> tuple[int, int, int] | None:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def unauthenticated(reason: str) -> Problem:
-    """The 401 with the challenge that RFC 9110 demands."""
+def unauthenticated(reason: str, *, error: str = "") -> Problem:
+    """The 401 with the challenge that RFC 9110 demands, and the error by which RFC 6750 names it."""
     return Problem(
         401,
         "unauthenticated",
         "Authentication needed",
         detail=reason,
-        headers={"WWW-Authenticate": 'Bearer realm="oms"'},
+        headers={
+            "WWW-Authenticate": 'Bearer realm="oms"' + (f', error="{error}"' if error else "")
+        },
     )
 
 
 class Guard:
-    """Which roles may call an operation; as a FastAPI dependency it yields the Principal."""
+    """Which roles may call an operation; as a FastAPI dependency it yields the Principal.
 
-    def __init__(self, roles: frozenset[Role]) -> None:
+    A channel or a customer that may call it sees its own orders there (`shared.service.scope`),
+    unless what it shows is `shared`: the same for everybody, as stock is.
+    """
+
+    def __init__(self, roles: frozenset[Role], *, shared: bool = False) -> None:
         self.roles = roles
+        self.shared = shared
+
+    @property
+    def scope(self) -> str:
+        """What a channel or customer reaches here: `own`, `shared`, or nothing where none may call."""
+        scoped = self.roles & {Role.CHANNEL, Role.CUSTOMER}
+        return ("shared" if self.shared else "own") if scoped else ""
 
     def check(self, principal: Principal | None) -> Principal:
         """`principal` if allowed; raises Problem 401 (nobody) or 403 (another role)."""
         if principal is None:
-            raise unauthenticated("Send `Authorization: Bearer <key>` or `X-API-Key: <key>`.")
+            raise unauthenticated(
+                "Send `Authorization: Bearer <key or token>` or `X-API-Key: <key>`."
+            )
         if principal.role not in self.roles:
             allowed = ", ".join(sorted(self.roles))
             raise Problem(
                 403,
                 "forbidden",
                 "Not allowed for this role",
-                detail=f"Your key has the role {principal.role}; this needs one of: {allowed}.",
+                detail=f"You have the role {principal.role}; this needs one of: {allowed}.",
+                headers={"WWW-Authenticate": 'Bearer realm="oms", error="insufficient_scope"'},
             )
         return principal
 
@@ -204,19 +225,8 @@ class Guard:
         return self.check(request.scope.get("oms.principal"))
 
 
-def require(*roles: Role) -> Guard:
+def require(*roles: Role, shared: bool = False) -> Guard:
     """`Annotated[Principal, Depends(require(Role.CHANNEL, Role.AGENT))]` in a route's signature."""
     if not roles:
         raise ValueError("require() needs at least one role; declare open routes with public=True")
-    return Guard(frozenset(roles))
-
-
-def check_channel(principal: Principal, channel: str) -> None:
-    """A channel's key acts for its own channel only; raises Problem 403 otherwise."""
-    if principal.role is Role.CHANNEL and principal.channel != channel:
-        raise Problem(
-            403,
-            "other-channel",
-            "Not your channel",
-            detail=f"Your key belongs to the channel {principal.channel!r}.",
-        )
+    return Guard(frozenset(roles), shared=shared)

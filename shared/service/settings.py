@@ -4,10 +4,11 @@ import sys
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from shared.service.limits import Rates
+from shared.service.tokens import Trust
 from shared.stream.login import Login
 
 EXIT_SETTINGS = 2
@@ -36,6 +37,24 @@ class Settings(BaseSettings):
     kafka_password: str = Field("", repr=False, description="Its password")
     kafka_ca: Path | None = Field(None, description="PEM file of the broker's CA; none: no TLS")
     keys_file: Path | None = Field(None, description="JSON file of hashed API keys")
+    oidc_issuer: str = Field("", description="Whose tokens are believed: their iss; empty: none")
+    oidc_audience: str = Field("", validate_default=True, description="Our name in a token's aud")
+    oidc_jwks_url: str = Field(
+        "",
+        validate_default=True,
+        pattern=r"^(https://[^\s]+|http://(127\.0\.0\.1|localhost|\[::1\])[:/][^\s]*)?$",
+        description="Where the issuer publishes its keys; https, save on this machine",
+    )
+    oidc_roles_claim: str = Field(
+        "roles", min_length=1, description="Claim with one role; dots lead inside"
+    )
+    oidc_channel_claim: str = Field("channel", min_length=1, description="Whose channel it is")
+    oidc_customer_claim: str = Field(
+        "customer_id", min_length=1, description="The customer's id, as in the orders"
+    )
+    oidc_leeway_s: int = Field(
+        30, ge=0, le=300, description="By how much the issuer's clock may differ from ours"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: Literal["json", "console"] = "json"
     access_log: bool = Field(False, description="Log every request")
@@ -80,6 +99,28 @@ class Settings(BaseSettings):
     def kafka_login(self) -> Login:
         """How Kafka clients show who they are."""
         return Login(self.kafka_username, self.kafka_password, self.kafka_ca)
+
+    @field_validator("oidc_audience", "oidc_jwks_url")
+    @classmethod
+    def _all_of_oidc(cls, value: str, info: ValidationInfo) -> str:
+        if bool(value) != bool(info.data.get("oidc_issuer")):
+            raise ValueError("OMS_OIDC_ISSUER, _AUDIENCE and _JWKS_URL are given together")
+        return value
+
+    @property
+    def trust(self) -> Trust | None:
+        """Whose tokens are believed, if anybody's."""
+        if not self.oidc_issuer:
+            return None
+        return Trust(
+            self.oidc_issuer,
+            self.oidc_audience,
+            self.oidc_jwks_url,
+            self.oidc_roles_claim,
+            self.oidc_channel_claim,
+            self.oidc_customer_claim,
+            self.oidc_leeway_s,
+        )
 
     @classmethod
     def load(cls, **values: Any) -> Self:

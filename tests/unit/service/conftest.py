@@ -59,7 +59,13 @@ class Accepted(Input):
 
 def entries() -> list[KeyEntry]:
     return [
-        KeyEntry(f"{role}-1", hash_key(key), role, "web" if role is Role.CHANNEL else None)
+        KeyEntry(
+            f"{role}-1",
+            hash_key(key),
+            role,
+            channel="web" if role is Role.CHANNEL else None,
+            customer="c-1" if role is Role.CUSTOMER else None,
+        )
         for role, key in KEYS.items()
     ]
 

@@ -10,10 +10,10 @@ import pytest
 
 from shared.service import Keyring, Principal, Problem, Role, require
 from shared.service.idempotency import IdempotencyKey, InFlight, fingerprint
+from shared.service.scope import channel_of, check_channel, may_see
 from shared.service.security import (
     KeyEntry,
     KeysFileError,
-    check_channel,
     generate_key,
     hash_key,
     read_keys_file,
@@ -47,6 +47,8 @@ def test_keys_are_long_and_hashed(tmp_path: Path) -> None:
         ('[{"id":"a","sha256":"' + "0" * 64 + '","role":"root"}]', "not a list"),
         ('[{"id":"a","sha256":"' + "0" * 64 + '","role":"channel"}]', "name a channel"),
         ('[{"id":"a","sha256":"' + "0" * 64 + '","role":"ops","channel":"w"}]', "name a channel"),
+        ('[{"id":"a","sha256":"' + "0" * 64 + '","role":"customer"}]', "name a customer"),
+        ('[{"id":"a","sha256":"' + "0" * 64 + '","role":"ops","customer":"c"}]', "name a customer"),
         ('[{"id":"a","sha256":"' + "0" * 64 + '","role":"ops","x":1}]', "not a list"),
     ],
 )
@@ -95,6 +97,33 @@ def test_guard() -> None:
         assert raised.value.status_code == status
     with pytest.raises(ValueError, match="at least one role"):
         require()
+
+
+def test_everybody_sees_what_is_theirs_to_see() -> None:
+    mine = Principal("c", Role.CUSTOMER, customer="c-1")
+    assert may_see(WEB, channel="web", customer="c-2")
+    assert not may_see(WEB, channel="app", customer="c-2")
+    assert may_see(mine, channel="app", customer="c-1")
+    assert not may_see(mine, channel="app", customer="c-2")
+    assert may_see(Principal("a", Role.AGENT), channel="app", customer="c-2")
+
+
+def test_a_guests_order_is_nobodys_and_an_order_without_a_channel_no_channels() -> None:
+    for who in (Principal("c", Role.CUSTOMER), Principal("c", Role.CUSTOMER, customer="")):
+        assert not may_see(who, channel="web", customer="")
+    for who in (Principal("w", Role.CHANNEL), Principal("w", Role.CHANNEL, channel="")):
+        assert not may_see(who, channel="", customer="c-1")
+
+
+def test_lists_are_of_the_callers_channel() -> None:
+    assert channel_of(WEB, "app") == "web"
+    assert channel_of(Principal("a", Role.AGENT), "app") == "app"
+
+
+def test_what_scoped_roles_reach_is_their_own_unless_it_is_everybodys() -> None:
+    assert require(Role.AGENT).scope == ""
+    assert require(Role.AGENT, Role.CUSTOMER).scope == "own"
+    assert require(Role.CHANNEL, shared=True).scope == "shared"
 
 
 def test_channel_keys_act_for_their_channel() -> None:

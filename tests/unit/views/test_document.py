@@ -12,7 +12,7 @@ from services.views.domain import axes
 from services.views.domain import document as documents
 from services.views.domain.document import FOLDS, Document
 from services.views.domain.shown import OrderView
-from services.views.domain.view import view
+from services.views.domain.view import outside, view
 from services.views.handlers import PROJECTED, TABLE
 from shared.events import EVENTS, LineQuantity
 from shared.events import order as o
@@ -60,6 +60,20 @@ def test_a_whole_journey_ends_delivered_and_paid() -> None:
     assert [n.state for n in shown.notices] == ["sent", "sent"]
     assert [r.state for r in shown.reservations] == ["consumed"]
     assert shown.oddities == ()
+
+
+def test_a_customer_sees_the_outside_of_an_order() -> None:
+    journey = Journey().whole().held()
+    whole = seen(journey.returned([journey.line(0, 1)]))
+    assert all((whole.holds, whole.fulfillments, whole.reservations, whole.returns))
+    shown = outside(whole)
+    assert (shown.holds, shown.fulfillments, shown.reservations, shown.oddities) == ((), (), (), ())
+    assert {p.provider_ref for p in shown.payments} == {""}
+    assert {x.location for x in (*shown.shipments, *shown.returns)} == {""}
+    assert (shown.lines, shown.money, shown.status) == (whole.lines, whole.money, whole.status)
+    assert [x.tracking_number for x in shown.shipments] == [
+        x.tracking_number for x in whole.shipments
+    ]
 
 
 @pytest.mark.parametrize(
