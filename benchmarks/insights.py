@@ -9,10 +9,9 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -29,7 +28,6 @@ from ops.stack import create_topics
 from ops.stack.errors import log_tail
 from ops.stack.ports import free_ports
 from services.insights.records import read
-from shared.ledger.store import Partition
 from shared.service.security import KeyEntry, Role, generate_key, hash_key, write_keys_file
 from shared.stream.kafka import KafkaProducer
 from shared.stream.port import Outgoing
@@ -42,21 +40,16 @@ RESTARTS_MAX = 5
 
 async def fill(kafka: str, shop: Shop, count: int) -> None:
     """Publish ``count`` of the shop's records."""
-    records = shop.records(count)
-    while chunk := list(islice(records, CHUNK)):
-        by_place: dict[Partition, list[Outgoing]] = {}
-        for place, record in chunk:
-            by_place.setdefault(place, []).append(record)
-        await publish(kafka, by_place)
-
-
-async def publish(kafka: str, records: Mapping[Partition, list[Outgoing]]) -> None:
-    """Publish records to their partitions."""
     await create_topics(kafka, dict.fromkeys((*TOPICS, EVENTS_TOPIC), PARTITIONS))
     producer = KafkaProducer(kafka)
     await producer.start()
     try:
-        await asyncio.gather(*(producer.publish(p, r) for p, r in records.items()))
+        pending: dict[Any, list[Outgoing]] = {}
+        for n, (place, record) in enumerate(shop.records(count), 1):
+            pending.setdefault(place, []).append(record)
+            if n % CHUNK == 0 or n == count:
+                await asyncio.gather(*(producer.publish(p, r) for p, r in pending.items()))
+                pending = {}
     finally:
         await producer.stop()
 
@@ -85,13 +78,12 @@ async def floor(kafka: str) -> float:
 class Worker:
     """A worker's process, started again when it ends by itself, as a supervisor does; and a client of its API."""
 
-    def __init__(self, kafka: str, folder: Path, name: str, more: Mapping[str, str]) -> None:
+    def __init__(self, kafka: str, folder: Path, name: str) -> None:
         key = generate_key(Role.OPS)
         keys = folder / f"{name}.json"
         write_keys_file(keys, [KeyEntry("ops", hash_key(key), Role.OPS)])
         [port] = free_ports(1)
-        told = {"OMS_KAFKA": kafka, "OMS_PORT": str(port), "OMS_KEYS_FILE": str(keys)}
-        self._environment = {**told, **more}
+        self._environment = {"OMS_KAFKA": kafka, "OMS_PORT": str(port), "OMS_KEYS_FILE": str(keys)}
         self._log = folder / f"{name}.log"
         self.restarts = -1
         self.process: asyncio.subprocess.Process
@@ -153,11 +145,9 @@ class Worker:
 
 
 @asynccontextmanager
-async def worker(
-    kafka: str, folder: Path, name: str, more: Mapping[str, str] | None = None
-) -> AsyncIterator[Worker]:
-    """A worker, ended afterwards; ``more`` is added to its environment."""
-    made = Worker(kafka, folder, name, more or {})
+async def worker(kafka: str, folder: Path, name: str) -> AsyncIterator[Worker]:
+    """A worker, ended afterwards."""
+    made = Worker(kafka, folder, name)
     await made.start()
     try:
         yield made

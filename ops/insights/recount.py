@@ -33,15 +33,10 @@ class Recount(NamedTuple):
     available: Counter[str]
     records: Counter[tuple[str, int]]
 
-    @classmethod
-    def empty(cls) -> "Recount":
-        """Nothing counted yet."""
-        return cls(Counter(), Counter(), Counter(), Counter())
-
 
 async def recount(kafka: str, progress: Callable[[int], None] = lambda _: None) -> Recount:
     """Read both topics from their beginning to where they end now. A record published twice counts once."""
-    found = Recount.empty()
+    found = Recount(Counter(), Counter(), Counter(), Counter())
     last: dict[TopicPartition, int] = {}
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka, auto_offset_reset="earliest", enable_auto_commit=False
@@ -61,7 +56,7 @@ async def recount(kafka: str, progress: Callable[[int], None] = lambda _: None) 
                     if r.offset < ends[tp] and sequence > last.get(tp, 0):
                         last[tp] = sequence
                         found.records[tp.topic, tp.partition] += 1
-                        count(found, headers["ce_type"].decode(), r.value)
+                        _count(found, headers["ce_type"].decode(), r.value)
             progress(sum(found.records.values()))
             await asyncio.sleep(0)
     finally:
@@ -74,8 +69,7 @@ async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
     return sorted(metadata.partitions_for_topic(topic) or ())
 
 
-def count(found: Recount, tag: str, value: bytes) -> None:
-    """Add one record."""
+def _count(found: Recount, tag: str, value: bytes) -> None:
     if tag == "oms.order.placed.v1":
         _sale(found, msgspec.json.decode(value))
     elif tag in _ONE_SKU:

@@ -19,7 +19,6 @@ from shared.service import Keyring, Service, ServiceApp, Settings, Task, create_
 from shared.service.limits import UNLIMITED, Rates
 from shared.service.settings import InvalidSettingsError
 from shared.service.tokens import Trust
-from shared.stream.healer import HttpHealer
 
 #: faust tells much; what matters of it is said by the service itself.
 FAUST_LEVEL = logging.WARNING
@@ -51,8 +50,7 @@ async def service(settings: InsightsSettings) -> AsyncIterator[Service]:
     logging.getLogger("faust.transport.producer").setLevel(logging.ERROR)
     keyring = Keyring.from_file(settings.keys_file)
     broker = Broker(settings.kafka, settings.kafka_login, settings.changelog_replicas)
-    healer = HttpHealer(settings.peers, settings.peer_key)
-    insights = Insights(broker, healer)
+    insights = Insights(broker)
     announcer, listener, renderer = Announcer(insights), Listener(broker), Renderer()
     app = application(
         keyring,
@@ -78,7 +76,6 @@ async def service(settings: InsightsSettings) -> AsyncIterator[Service]:
         )
     finally:
         await renderer.close()
-        await healer.close()
 
 
 def application(

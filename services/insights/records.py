@@ -35,12 +35,6 @@ def read(offset: int, headers: Iterable[tuple[str, bytes]], value: bytes | None)
     return Read(offset, sequence, previous, _recorded(h), decode(wanted, value or b""))
 
 
-def position(headers: Iterable[tuple[str, bytes]]) -> int:
-    """The feed position of a record that is otherwise unreadable; 0 where it has none."""
-    found = dict(headers).get("ce_sequence", b"")
-    return int(found) if found.isdigit() else 0
-
-
 def _recorded(headers: dict[str, bytes]) -> datetime:
     try:
         at = datetime.fromisoformat(headers["ce_time"].decode())

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
-from services.insights.domain.cells import Cell, Key, Progress, precedes
+from services.insights.domain.cells import Cell, Key, Progress
 from services.insights.domain.windows import Size
 
 #: What a table holds.
@@ -48,11 +48,11 @@ class State:
         self.owned = frozenset()
 
     def follow(self, text: str, value: Value | None) -> None:
-        """Another process changed a cell, or dropped it. One that was stopped may say what no longer is."""
+        """Another process changed a cell, or dropped it."""
         if value is None:
             self.foreign.pop(text, None)
             self.forget(text)
-        elif not precedes(value, self.foreign.get(text)):
+        else:
             self.foreign[text] = value
             self.note(text)
 

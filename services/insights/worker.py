@@ -14,18 +14,19 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
 
+import faust
 import structlog
 from faust.contrib.asgi import faust_app_running
+from faust.serializers import codecs
 
 from services.insights.broker import Broker
-from services.insights.domain.batch import Batch, Read
+from services.insights.domain.batch import Batch
 from services.insights.domain.cells import READ, Key, Progress
 from services.insights.figures import TOPICS
-from services.insights.healing import lost
-from services.insights.records import Unreadable, position, read
+from services.insights.records import Unreadable, read
 from services.insights.state import State, Value
-from services.insights.table import application
-from shared.stream.healer import CannotHeal, Healer
+from services.insights.topics import TABLE, app_id, changelog
+from services.insights.values import decode_value, encode_value
 
 log = structlog.get_logger()
 
@@ -36,6 +37,7 @@ BATCH_SECONDS = 0.5
 ACKNOWLEDGE_SECONDS_MAX = 30
 #: How long records may be ahead of their place: what a rebalance leaves in faust's buffers.
 AHEAD_SECONDS_MAX = 20
+SESSION_SECONDS = 10
 STOP_SECONDS_MAX = 6
 
 
@@ -43,10 +45,37 @@ class Broken(Exception):
     """The process cannot go on from what it holds in memory; the message says why."""
 
 
+class _ValueCodec(codecs.Codec):
+    def _dumps(self, obj: Any) -> bytes | None:  # type: ignore[override]
+        return (
+            None if obj is None else encode_value(obj)
+        )  # a tombstone, by which compaction drops the cell
+
+    def _loads(self, s: bytes) -> Value:
+        return decode_value(s)
+
+
+class _KeyCodec(codecs.Codec):
+    def _dumps(self, obj: Any) -> bytes:
+        return str(obj).encode()
+
+    def _loads(self, s: bytes) -> str:
+        return s.decode()
+
+
+codecs.register("insights-value", _ValueCodec())
+codecs.register("insights-key", _KeyCodec())
+
+
+class _App(faust.App):
+    def _create_directories(self) -> None:
+        """None: the table is in memory, and where the process stands may be read-only."""
+
+
 class Worker:
     """See the module. ``state`` may be read at any time."""
 
-    def __init__(self, kafka: Broker, healer: Healer, version: int, partitions: int) -> None:
+    def __init__(self, kafka: Broker, version: int, partitions: int) -> None:
         self.version = version
         self.state = State(partitions)
         self.records = 0
@@ -56,8 +85,44 @@ class Worker:
         self._ahead_since: dict[tuple[str, int], float] = {}
         self._writing = asyncio.Lock()
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._healer = healer
-        self._app, self._table = application(kafka, version, partitions)
+        self._app = _App(
+            app_id(version),
+            **kafka.faust_options(),
+            store="memory://",
+            autodiscover=False,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            topic_partitions=partitions,
+            table_standby_replicas=0,
+            consumer_auto_offset_reset="earliest",
+            broker_session_timeout=SESSION_SECONDS,
+            broker_heartbeat_interval=3,
+            broker_max_poll_records=2000,
+            broker_commit_interval=5,
+            producer_acks=-1,
+            producer_linger=0.005,
+            producer_max_batch_size=262_144,
+            stream_buffer_maxsize=4096,
+            stream_wait_empty=False,
+            web_enabled=False,
+            worker_redirect_stdouts=False,
+        )
+        # Named here: the topic that a table makes for itself keeps JSON, whatever the table is told afterwards.
+        kept = self._app.topic(
+            changelog(version),
+            key_serializer="insights-key",
+            value_serializer="insights-value",
+            partitions=partitions,
+            acks=False,
+            internal=True,
+            allow_empty=True,
+            maxsize=131_072,
+        )
+        table: Any = self._app.Table(
+            TABLE, partitions=partitions, default=None, changelog_topic=kept
+        )
+        table.key_serializer, table.value_serializer = "insights-key", "insights-value"
+        self._table = table
         source = self._app.topic(*TOPICS, key_serializer="raw", value_serializer="raw")
         self._app.agent(source, name="insights-adder")(self._add_all)
         self._table.on_recover(self._recovered)
@@ -132,7 +197,6 @@ class Worker:
                 for tp in tps
             }
             starts = {tp: self._expected[tp.topic, tp.partition] for tp in tps}
-            await self._cover_overtaken(owned)
         # The driver's own commit: its public one sends what faust has counted, which is what is not trusted.
         if starts and not await consumer._commit(starts):  # noqa: SLF001
             log.info("rebalanced_again", partitions=sorted(owned))
@@ -142,17 +206,6 @@ class Worker:
             await consumer.seek(tp, 0)
         self.ready.set()
         log.info("partitions_taken_over", partitions=sorted(owned), version=self.version)
-
-    async def _cover_overtaken(self, owned: frozenset[int]) -> None:
-        """Say again what a process that was stopped has said late, and of an earlier position."""
-        by_partition: dict[int, dict[str, Value | None]] = defaultdict(dict)
-        for text in self._table.overtaken:
-            if (partition := Key.parse(text).partition) in owned:
-                by_partition[partition][text] = self._table.data.get(text)
-        self._table.overtaken.clear()
-        for partition, values in by_partition.items():
-            log.warning("late_writes_covered", partition=partition, cells=len(values))
-            await self._store(partition, values)
 
     def _fail(self, error: BaseException) -> None:
         if not self._broken.done():
@@ -189,7 +242,7 @@ class Worker:
         for topic, of_topic in by_topic.items():
             progress = self._progress(topic, partition)
             batch = Batch(partition, progress, self.state.own.get)
-            if await self._fold(topic, batch, of_topic):
+            if self._fold(topic, batch, of_topic):
                 changed |= batch.changed
                 done[str(Key(READ, partition, shard=topic))] = progress
         if not done:
@@ -199,8 +252,8 @@ class Worker:
         await self._store(partition, dict.fromkeys(self.state.expired(partition, newest)))
         await self._store(partition, done)
 
-    async def _fold(self, topic: str, batch: Batch, messages: list[Any]) -> bool:
-        """Add what is in its place, and what is missing before it; returns whether anything was."""
+    def _fold(self, topic: str, batch: Batch, messages: list[Any]) -> bool:
+        """Add what is in its place; returns whether anything was."""
         place = (topic, batch.partition)
         before = batch.progress.records
         taken = 0
@@ -211,30 +264,14 @@ class Worker:
             self._expected[place] = message.offset + 1
             self._ahead_since.pop(place, None)
             taken += 1
-            record = _readable(topic, batch, message.offset, message.headers or (), message.value)
-            if record is None:
-                continue
-            if batch.misses(record):
-                await self._heal(place, batch, record)
-            batch.add(record)
+            try:
+                batch.add(read(message.offset, message.headers or (), message.value))
+            except Unreadable as error:
+                batch.skip(message.offset)
+                log.warning("record_skipped", topic=topic, at=message.offset, error=str(error))
         self.records += batch.progress.records - before
-        self.duplicates += max(0, taken - (batch.progress.records - before))
+        self.duplicates += taken - (batch.progress.records - before)
         return taken > 0
-
-    async def _heal(self, place: tuple[str, int], batch: Batch, record: Read) -> None:
-        """Add what the topic has lost before ``record`` from its producer's feed."""
-        at = batch.progress
-        try:
-            async for found in lost(self._healer, place, at.sequence, record.previous):
-                healed = _readable(place[0], batch, at.offset, found.headers, found.value)
-                if healed is not None:
-                    batch.add(healed)
-        except CannotHeal as error:
-            raise Broken(
-                f"{place}: positions after {at.sequence} up to {record.previous} are not on the topic, "
-                f"and their producer's feed does not answer ({error}); tried again after a restart"
-            ) from error
-        at.gaps += 1
 
     def _ahead(self, place: tuple[str, int], offset: int) -> None:
         """A record before which others are missing: left over in a buffer, or faust has lost what came before it."""
@@ -265,15 +302,3 @@ class Worker:
             raise Broken(
                 f"the changelog did not answer for {ACKNOWLEDGE_SECONDS_MAX} s: is Kafka up?"
             ) from error
-
-
-def _readable(
-    topic: str, batch: Batch, offset: int, headers: Any, value: bytes | None
-) -> Read | None:
-    """The record as the domain reads it; one that cannot be read is noted in the batch."""
-    try:
-        return read(offset, headers, value)
-    except Unreadable as error:
-        batch.skip(offset, position(headers))
-        log.warning("record_skipped", topic=topic, at=offset, error=str(error))
-        return None

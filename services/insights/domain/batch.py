@@ -28,17 +28,10 @@ class Batch:
         self.changed: dict[str, Cell] = {}
         self._cell = cell
 
-    def skip(self, offset: int, sequence: int = 0) -> None:
-        """A record that cannot be read; ``sequence`` is 0 where not even its position can."""
-        at = self.progress
-        at.offset = offset
-        if sequence == 0 or sequence > at.sequence:
-            at.skipped += 1
-            at.sequence = max(at.sequence, sequence)
-
-    def misses(self, read: Read) -> bool:
-        """Whether records before this one are missing: it follows one that has not come."""
-        return read.previous > self.progress.sequence
+    def skip(self, offset: int) -> None:
+        """A record that cannot be read."""
+        self.progress.offset = offset
+        self.progress.skipped += 1
 
     def add(self, read: Read) -> None:
         """A record; one that was added before changes nothing."""
@@ -46,6 +39,7 @@ class Batch:
         at.offset = read.offset
         if read.sequence <= at.sequence:
             return
+        at.gaps += at.sequence > 0 and read.previous > at.sequence
         at.sequence = read.sequence
         at.records += 1
         if read.message is None:

@@ -44,8 +44,7 @@ class Progress(msgspec.Struct, gc=False, tag="progress"):
     """How far one partition of one topic is read.
 
     Written after every cell of a batch is acknowledged, so each cell holds at least what this says.
-    ``newest`` is the newest business second seen; ``gaps`` counts where the topic skipped feed positions, which were
-    then read from the producer's feed.
+    ``newest`` is the newest business second seen; ``gaps`` counts feed positions that the topic skips.
     """
 
     offset: int = -1
@@ -54,19 +53,6 @@ class Progress(msgspec.Struct, gc=False, tag="progress"):
     records: int = 0
     skipped: int = 0
     gaps: int = 0
-
-
-def precedes(value: Cell | Progress | None, held: Cell | Progress | None) -> bool:
-    """Whether a value of the changelog is of an earlier position than the one at hand of the same key.
-
-    What a cell holds follows from its position alone, whichever process has summed it: the later one is the whole.
-    """
-    match value, held:
-        case Cell(), Cell():
-            return value.through < held.through
-        case Progress(), Progress():
-            return (value.sequence, value.skipped) < (held.sequence, held.skipped)
-    return False
 
 
 class Key(msgspec.Struct, frozen=True, gc=False):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from itertools import islice
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -25,11 +24,8 @@ from services.insights.listener import Listener
 from services.insights.records import read
 from services.insights.renderer import Renderer
 from services.insights.state import State
-from shared.ledger.store import Partition
 from shared.service import Keyring, Role
 from shared.service.security import KeyEntry, generate_key, hash_key
-from shared.stream.healer import HttpHealer
-from shared.stream.port import Outgoing
 
 NOBODY = Broker("127.0.0.1:1")
 PARTITIONS = 2
@@ -39,13 +35,7 @@ def state_of(shop: Shop, count: int) -> State:
     """The cells that a worker would make of the shop's records."""
     state = State(shop.partitions)
     state.hold({}, frozenset(range(shop.partitions)))
-    add(state, shop.records(count))
-    return state
-
-
-def add(state: State, records: Iterable[tuple[Partition, Outgoing]]) -> None:
-    """Take in records as a worker does."""
-    for n, ((topic, partition), record) in enumerate(records):
+    for n, ((topic, partition), record) in enumerate(shop.records(count)):
         key = str(Key(READ, partition, shard=topic))
         progress = state.own.setdefault(key, Progress())
         batch = Batch(partition, progress, state.own.get)
@@ -53,35 +43,30 @@ def add(state: State, records: Iterable[tuple[Partition, Outgoing]]) -> None:
         for text, cell in batch.changed.items():
             state.own[text] = cell
             state.note(text)
+    return state
 
 
 def insights_of(state: State, now: datetime) -> Insights:
     """Insights that have these cells, at this time."""
-    made = Insights(NOBODY, HttpHealer({}, ""), clock=lambda: now)
+    made = Insights(NOBODY, clock=lambda: now)
     worker: Any = SimpleNamespace(state=state, version=1)
     made.worker, made.figures = worker, Figures(state)
     return made
 
 
 class Site(NamedTuple):
-    """Where it is served, an agent's and a channel's key, and what it is made of.
-
-    ``sell`` has the worker take in so many more records of the shop, while pages look on."""
+    """Where it is served, an agent's and a channel's key, and what it is made of."""
 
     url: str
     key: str
     channel_key: str
     state: State
-    sell: Callable[[int], None]
 
 
 @contextmanager
 def serving() -> Iterator[Site]:
     """An hour and a half of a shop, a quarter of an hour after its last order, on a free port."""
-    records = Shop(PARTITIONS, skus=30).records(10_000)
-    state = State(PARTITIONS)
-    state.hold({}, frozenset(range(PARTITIONS)))
-    add(state, islice(records, 7000))
+    state = state_of(Shop(PARTITIONS, skus=30), 7000)
     last = max(r.progress.newest for r in Figures(state).progress())
     now = datetime.fromtimestamp(last, START.tzinfo) + timedelta(minutes=15)
     keys = {role: generate_key(role) for role in (Role.AGENT, Role.CHANNEL)}
@@ -91,10 +76,6 @@ def serving() -> Iterator[Site]:
     ]
     listener = socket.create_server(("127.0.0.1", 0))
     started, stop = threading.Event(), threading.Event()
-    loops: list[asyncio.AbstractEventLoop] = []
-
-    def sell(count: int) -> None:
-        loops[0].call_soon_threadsafe(add, state, list(islice(records, count)))
 
     async def serve() -> None:
         renderer = Renderer()
@@ -107,7 +88,6 @@ def serving() -> Iterator[Site]:
         job = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
             await asyncio.sleep(0.01)
-        loops.append(asyncio.get_running_loop())
         started.set()
         while not stop.is_set():
             await asyncio.sleep(0.05)
@@ -121,7 +101,7 @@ def serving() -> Iterator[Site]:
     try:
         assert started.wait(60), "the pages are not served"
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        yield Site(url, keys[Role.AGENT], keys[Role.CHANNEL], state, sell)
+        yield Site(url, keys[Role.AGENT], keys[Role.CHANNEL], state)
     finally:
         stop.set()
         thread.join(15)

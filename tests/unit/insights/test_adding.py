@@ -6,17 +6,16 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import msgspec
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.insights_load import START, Shop
-from services.insights.domain.batch import Batch, Read
-from services.insights.domain.cells import READ, SALES, STOCK, Cell, Key, Progress, parts, precedes
+from services.insights.domain.batch import Batch
+from services.insights.domain.cells import READ, SALES, STOCK, Cell, Key, Progress, parts
 from services.insights.domain.windows import Size, moment
 from services.insights.records import read
 from services.insights.values import decode_value, encode_value
-from shared.events import Address, Customer, Envelope, OrderLine, encode
+from shared.events import Customer, Envelope, OrderLine, encode
 from shared.events import order as o
 from shared.stream.port import Outgoing
 
@@ -136,7 +135,7 @@ def order(at: datetime, sequence: int, *, recorded: datetime | None = None) -> O
             OrderLine(line_id="1", sku="TEA", quantity=2, unit_price=150, total=300),
             OrderLine(line_id="2", sku="TEA", quantity=1, unit_price=150, total=150),
         ),
-        charges=(), total=450, customer=Customer(), ship_to=msgspec.convert({}, Address),
+        charges=(), total=450, customer=Customer(), ship_to=msgspec.convert({}, o.Address),
         payment_method="card", backorder="refuse", placed_at=at,
     )  # fmt: skip
     envelope = Envelope(
@@ -179,40 +178,10 @@ def test_an_order_dated_far_ahead_does_not_end_the_windows_before_it() -> None:
     assert START in windows(partition, Size.MINUTE)
 
 
-def test_a_record_that_follows_one_that_has_not_come_is_told_from_the_next() -> None:
-    progress = Progress(sequence=4)
-    batch = Batch(0, progress, lambda _: None)
-    assert batch.misses(Read(0, sequence=9, previous=6, recorded=START, message=None))
-    assert not batch.misses(Read(0, sequence=9, previous=4, recorded=START, message=None))
-    assert not batch.misses(Read(0, sequence=3, previous=2, recorded=START, message=None))
-
-
-def test_an_unreadable_record_counts_once_and_is_not_missed() -> None:
-    progress = Progress(sequence=4)
-    batch = Batch(0, progress, lambda _: None)
-    batch.skip(7, 6)
-    batch.skip(8, 6)
-    assert (progress.skipped, progress.sequence, progress.offset) == (1, 6, 8)
-    assert not batch.misses(Read(9, sequence=9, previous=6, recorded=START, message=None))
-
-
-@pytest.mark.parametrize(
-    ("said", "held", "earlier"),
-    [
-        (Cell(3), Cell(4), True),
-        (Cell(4), Cell(4), False),
-        (Cell(5), Cell(4), False),
-        (Cell(3), None, False),
-        (None, Cell(4), False),
-        (Progress(sequence=3), Progress(sequence=4), True),
-        (Progress(sequence=4, skipped=1), Progress(sequence=4, skipped=2), True),
-        (Progress(offset=1, sequence=4), Progress(offset=9, sequence=4), False),
-    ],
-)
-def test_a_late_write_is_told_by_its_position(
-    said: Cell | Progress | None, held: Cell | Progress | None, earlier: bool
-) -> None:
-    assert precedes(said, held) is earlier
+def test_a_feed_position_that_the_topic_skips_is_counted() -> None:
+    partition = Partition([order(START, 1), order(START, 3)])
+    partition.work(2)
+    assert partition.progress.gaps == 1
 
 
 def test_available_stock_is_what_was_received_less_what_is_promised() -> None:
