@@ -17,6 +17,7 @@ from services.insights.pages import COOKIE, HTMX, STATIC, add_pages
 from services.insights.renderer import Renderer
 from shared.service import Keyring, Service, ServiceApp, Settings, Task, create_app, run
 from shared.service.settings import InvalidSettingsError
+from shared.stream.healer import HttpHealer
 
 #: faust tells much; what matters of it is said by the service itself.
 FAUST_LEVEL = logging.WARNING
@@ -48,7 +49,8 @@ async def service(settings: InsightsSettings) -> AsyncIterator[Service]:
     logging.getLogger("faust.transport.producer").setLevel(logging.ERROR)
     keyring = Keyring.from_file(settings.keys_file)
     broker = Broker(settings.kafka, settings.kafka_login, settings.changelog_replicas)
-    insights = Insights(broker)
+    healer = HttpHealer(settings.peers, settings.peer_key)
+    insights = Insights(broker, healer)
     announcer, listener, renderer = Announcer(insights), Listener(broker), Renderer()
     app = application(keyring, insights, listener, renderer, access_log=settings.access_log)
     announced = Gauge(
@@ -66,6 +68,7 @@ async def service(settings: InsightsSettings) -> AsyncIterator[Service]:
         )
     finally:
         await renderer.close()
+        await healer.close()
 
 
 def application(
@@ -89,7 +92,7 @@ def application(
 
 def _measure(app: ServiceApp, insights: Insights) -> None:
     """Metrics of the worker, read when scraped."""
-    for name in ("records", "duplicates"):
+    for name in ("records", "duplicates", "healed"):
         gauge = Gauge(
             f"oms_insights_{name}", f"Source {name} since start", registry=app.metrics.registry
         )
