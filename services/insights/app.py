@@ -47,7 +47,7 @@ class _Consumer(driver.Consumer):
         )
 
 
-class Table(faust.Table):  # type: ignore[misc,type-arg]
+class Table(faust.Table):  # type: ignore[type-arg]
     """Recovers the newest value of a cell, which is not always the last one written.
 
     ``outrun`` are the keys whose newest value has an older one behind it on the topic, which compaction would keep."""
@@ -78,7 +78,7 @@ class App(faust.App):
         """None: the table is in memory, and where the process stands may be read-only."""
 
     def _new_consumer(self) -> Any:
-        self.transport.Consumer = _Consumer
+        self.transport.Consumer = _Consumer  # type: ignore[misc]
         return super()._new_consumer()
 
     def on_init_dependencies(self) -> Any:
