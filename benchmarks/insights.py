@@ -1,12 +1,15 @@
-"""``python -m benchmarks.insights``: do the insights count right after a kill and two rebalances, and how fast.
+"""``python -m benchmarks.insights``: do the insights count right after all that can happen, and how fast.
 
-Publishes a shop's events, lets a worker read them, kills it, lets two take over, stops one, and compares the totals
-with a recount of the topics. The floor is a bare aiokafka consumer that decodes the same records in the same run.
+Publishes a shop's events, of which the topics lack some; lets a worker read them, kills it, lets two take over, has one of
+them stand still until it is given up and go on as if nothing was, stops one, and compares the totals with a recount of the
+topics and what they lack. The floor is a bare aiokafka consumer that decodes the same records in the same run.
 """
 
 import argparse
 import asyncio
+import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterable
@@ -20,14 +23,16 @@ import httpx
 import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from benchmarks.insights_feed import Lost, serving
 from benchmarks.insights_load import Shop
 from ops import stack as local_stack
-from ops.insights.recount import TOPICS, recount
+from ops.insights.recount import TOPICS, Recount, count, recount
 from ops.insights.verify import Difference, compare
 from ops.stack import create_topics
 from ops.stack.errors import log_tail
 from ops.stack.ports import free_ports
 from services.insights.records import read
+from services.insights.worker import SESSION_SECONDS
 from shared.service.security import KeyEntry, Role, generate_key, hash_key, write_keys_file
 from shared.stream.kafka import KafkaProducer
 from shared.stream.port import Outgoing
@@ -36,20 +41,23 @@ PARTITIONS = 4
 EVENTS_TOPIC = "oms.insights.events"
 CHUNK = 20_000
 RESTARTS_MAX = 5
+#: One position of so many is not on its topic.
+LOST_EVERY = 997
 
 
-async def fill(kafka: str, shop: Shop, count: int) -> None:
-    """Publish ``count`` of the shop's records."""
+async def fill(kafka: str, shop: Shop, number: int, lost: Lost) -> None:
+    """Publish ``number`` of the shop's records, but for what is lost."""
     await create_topics(kafka, dict.fromkeys((*TOPICS, EVENTS_TOPIC), PARTITIONS))
     producer = KafkaProducer(kafka)
     await producer.start()
     try:
         pending: dict[Any, list[Outgoing]] = {}
-        for n, (place, record) in enumerate(shop.records(count), 1):
+        for n, (place, record) in enumerate(lost.keep(shop.records(number)), 1):
             pending.setdefault(place, []).append(record)
-            if n % CHUNK == 0 or n == count:
+            if n % CHUNK == 0:
                 await asyncio.gather(*(producer.publish(p, r) for p, r in pending.items()))
                 pending = {}
+        await asyncio.gather(*(producer.publish(p, r) for p, r in pending.items()))
     finally:
         await producer.stop()
 
@@ -64,13 +72,13 @@ async def floor(kafka: str) -> float:
         while not (tps := consumer.assignment()):
             await asyncio.sleep(0.05)
         ends: dict[TopicPartition, int] = await consumer.end_offsets(tps)
-        started, count = perf_counter(), 0
-        while count < sum(ends.values()):
+        started, done = perf_counter(), 0
+        while done < sum(ends.values()):
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 for r in records:
                     read(r.offset, r.headers, r.value)
-                count += len(records)
-        return count / (perf_counter() - started)
+                done += len(records)
+        return done / (perf_counter() - started)
     finally:
         await consumer.stop()
 
@@ -78,12 +86,16 @@ async def floor(kafka: str) -> float:
 class Worker:
     """A worker's process, started again when it ends by itself, as a supervisor does; and a client of its API."""
 
-    def __init__(self, kafka: str, folder: Path, name: str) -> None:
+    def __init__(self, kafka: str, feed: str, folder: Path, name: str) -> None:
         key = generate_key(Role.OPS)
         keys = folder / f"{name}.json"
         write_keys_file(keys, [KeyEntry("ops", hash_key(key), Role.OPS)])
         [port] = free_ports(1)
-        self._environment = {"OMS_KAFKA": kafka, "OMS_PORT": str(port), "OMS_KEYS_FILE": str(keys)}
+        peers = json.dumps({"order": feed, "inventory": feed})
+        self._environment = {
+            "OMS_KAFKA": kafka, "OMS_PORT": str(port), "OMS_KEYS_FILE": str(keys), "OMS_PEERS": peers,
+            "OMS_PEER_KEY": "unasked",
+        }  # fmt: skip
         self._log = folder / f"{name}.log"
         self.restarts = -1
         self.process: asyncio.subprocess.Process
@@ -145,9 +157,9 @@ class Worker:
 
 
 @asynccontextmanager
-async def worker(kafka: str, folder: Path, name: str) -> AsyncIterator[Worker]:
+async def worker(kafka: str, feed: str, folder: Path, name: str) -> AsyncIterator[Worker]:
     """A worker, ended afterwards."""
-    made = Worker(kafka, folder, name)
+    made = Worker(kafka, feed, folder, name)
     await made.start()
     try:
         yield made
@@ -165,6 +177,7 @@ class Outcome:
     cpu_us_per_record: float
     rss_mb: float
     restarts: int
+    missing: int
     compared: int
     differences: list[Difference]
     rebuilt: list[Difference] | None
@@ -172,27 +185,57 @@ class Outcome:
 
 async def prove(kafka: str, folder: Path, events: int, seconds: float, rebuild: bool) -> Outcome:
     """The whole proof over topics that are filled by it."""
-    await fill(kafka, Shop(PARTITIONS), events)
+    lost = Lost(LOST_EVERY)
+    await fill(kafka, Shop(PARTITIONS), events, lost)
     floor_per_s = await floor(kafka)
     counted = await recount(kafka)
+    missing = _count_lost(counted, lost)
+    async with serving(lost) as feed:
+        return await _prove(kafka, feed, folder, counted, missing, floor_per_s, seconds, rebuild)
+
+
+def _count_lost(counted: Recount, lost: Lost) -> int:
+    """Add to the recount what the topics lack, where something follows that shows it; returns how much that is."""
+    missing = 0
+    for (topic, partition), record in lost.told():
+        headers = dict(record.headers)
+        if int(headers["ce_sequence"]) < counted.last[topic, partition]:
+            counted.records[topic, partition] += 1
+            count(counted, headers["ce_type"].decode(), record.value)
+            missing += 1
+    return missing
+
+
+async def _prove(
+    kafka: str, feed: str, folder: Path, counted: Recount, missing: int, floor_per_s: float,
+    seconds: float, rebuild: bool,
+) -> Outcome:  # fmt: skip
     total = sum(counted.records.values())
-    async with worker(kafka, folder, "first") as first:
+    async with worker(kafka, feed, folder, "first") as first:
         await first.until(1, seconds)
         began, at, (_, spent) = perf_counter(), await first.records(), first.usage
         await first.until(total * 3 // 10, seconds)
         done, took = await first.records() - at, perf_counter() - began
         rss_mb, spent_now = first.usage
         first.process.kill()
-    async with worker(kafka, folder, "second") as second:
-        async with worker(kafka, folder, "third") as third:
-            await third.until(total * 6 // 10, seconds)
+    async with worker(kafka, feed, folder, "second") as second:
+        async with worker(kafka, feed, folder, "third") as third:
+            await third.until(total * 5 // 10, seconds)
+            await second.until(total * 5 // 10, seconds)
+            second.process.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(SESSION_SECONDS + 5)
+            await third.until(total * 7 // 10, seconds)
+            second.process.send_signal(signal.SIGCONT)
+            async with asyncio.timeout(seconds):
+                await second.process.wait()
+            await second.until(total * 8 // 10, seconds)
         await second.until(total, seconds)
         compared, differences = await compare(second.http, counted)
         rss_mb = max(rss_mb, second.usage[0])
         rebuilt = await _rebuilt(second, counted, total, seconds) if rebuild else None
     return Outcome(
         total, floor_per_s, done / took, (spent_now - spent) / max(done, 1) * 1e6, rss_mb,
-        second.restarts + third.restarts, compared, differences, rebuilt,
+        second.restarts + third.restarts, missing, compared, differences, rebuilt,
     )  # fmt: skip
 
 
@@ -214,6 +257,7 @@ def _say(outcome: Outcome) -> Iterable[str]:
     yield f"processor time a record       {outcome.cpu_us_per_record:>12.0f} µs"
     yield f"memory of a worker            {outcome.rss_mb:>12.0f} MB"
     yield f"restarts by a supervisor      {outcome.restarts:>12}"
+    yield f"of them from a feed           {outcome.missing:>12,}"
     yield f"figures compared, different   {outcome.compared:>12,} {len(outcome.differences)}"
     if outcome.rebuilt is not None:
         yield f"different after a rebuild     {len(outcome.rebuilt):>12}"

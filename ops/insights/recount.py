@@ -26,18 +26,19 @@ SaleKey = tuple[str, int, str, str, str]
 
 
 class Recount(NamedTuple):
-    """Sums over the topics: units and revenue by window, available units by SKU, and records by topic and partition."""
+    """Sums over the topics: units and revenue by window, available units by SKU, records and the last position by topic
+    and partition."""
 
     units: Counter[SaleKey]
     revenue: Counter[SaleKey]
     available: Counter[str]
     records: Counter[tuple[str, int]]
+    last: dict[tuple[str, int], int]
 
 
 async def recount(kafka: str, progress: Callable[[int], None] = lambda _: None) -> Recount:
     """Read both topics from their beginning to where they end now. A record published twice counts once."""
-    found = Recount(Counter(), Counter(), Counter(), Counter())
-    last: dict[TopicPartition, int] = {}
+    found = Recount(Counter(), Counter(), Counter(), Counter(), {})
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka, auto_offset_reset="earliest", enable_auto_commit=False
     )
@@ -53,10 +54,12 @@ async def recount(kafka: str, progress: Callable[[int], None] = lambda _: None) 
                 for r in records:
                     headers = dict(r.headers)
                     sequence = int(headers.get("ce_sequence", b"0"))
-                    if r.offset < ends[tp] and sequence > last.get(tp, 0):
-                        last[tp] = sequence
+                    if r.offset < ends[tp] and sequence > found.last.get(
+                        (tp.topic, tp.partition), 0
+                    ):
+                        found.last[tp.topic, tp.partition] = sequence
                         found.records[tp.topic, tp.partition] += 1
-                        _count(found, headers["ce_type"].decode(), r.value)
+                        count(found, headers["ce_type"].decode(), r.value)
             progress(sum(found.records.values()))
             await asyncio.sleep(0)
     finally:
@@ -69,7 +72,8 @@ async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
     return sorted(metadata.partitions_for_topic(topic) or ())
 
 
-def _count(found: Recount, tag: str, value: bytes) -> None:
+def count(found: Recount, tag: str, value: bytes) -> None:
+    """Add one record to the sums."""
     if tag == "oms.order.placed.v1":
         _sale(found, msgspec.json.decode(value))
     elif tag in _ONE_SKU:

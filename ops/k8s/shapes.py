@@ -118,10 +118,7 @@ class Needs(NamedTuple):
 
     @property
     def peers(self) -> tuple[str, ...]:
-        """Whose feeds it heals gaps from: the producers of what it consumes. None without a database: the healer
-        begins where the checkpoints are."""
-        if not self.has_database:
-            return ()
+        """Whose feeds it heals gaps from: the producers of what it consumes."""
         return tuple(sorted({s for t in self.consumes if (s := sequenced_by(t)) is not None}))
 
     @property

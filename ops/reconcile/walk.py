@@ -18,6 +18,7 @@ from ops.reconcile import (
     stock,
     totals,
     views,
+    wms,
 )
 from ops.reconcile.log import Cuts, Dossier, Entry, Row, ServiceLog, ViewsLog
 from ops.reconcile.money import Money, Provider
@@ -34,6 +35,7 @@ CHECKS: tuple[Check, ...] = (
     *money.CHECKS,
     *totals.CHECKS,
     *shipping.CHECKS,
+    *wms.CHECKS,
     *returning.CHECKS,
     *chain.CHECKS,
     *causes.CHECKS,
@@ -114,6 +116,7 @@ class Walk:
             stock.recorded(entries, spool, tally)
         for _, entries in dossier.streams_of("fulfillment"):
             shipping.check_warehouse(entries, tally)
+        wms.check_external(dossier, cuts, tally)
         if "order" in cuts:
             self._order(dossier, found)
         handled.check_handled(dossier, cuts, tally)

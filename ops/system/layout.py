@@ -10,6 +10,7 @@ import msgspec
 
 from ops.stack.supervisor import Program
 from ops.system.keys import Keys
+from shared.events import catalogue
 
 #: The services, and their port's distance from the base.
 SERVICES = {
@@ -24,8 +25,6 @@ SERVICES = {
 }
 #: What the insights know lies on topics: they have no database.
 WITHOUT_DATABASE = frozenset({"insights"})
-#: Services without a feed, from which nobody heals a gap.
-WITHOUT_FEED = frozenset({"views", "insights"})
 PAYMENTS, SMTP, SINK = 10, 25, 26
 PORT_BASE = 8100
 HOST = "127.0.0.1"
@@ -62,7 +61,7 @@ class Layout:
         return programs
 
     def _service(self, name: str, kafka: str, dsn: str, keys: Keys) -> Program:
-        peers = {peer: self.url(peer) for peer in SERVICES if peer not in WITHOUT_FEED}
+        peers = {peer: self.url(peer) for peer in catalogue.SERVICES}
         environment = {
             "OMS_HOST": HOST,
             "OMS_PORT": str(self.port(name)),

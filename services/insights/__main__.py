@@ -19,6 +19,7 @@ from shared.service import Keyring, Service, ServiceApp, Settings, Task, create_
 from shared.service.limits import UNLIMITED, Rates
 from shared.service.settings import InvalidSettingsError
 from shared.service.tokens import Trust
+from shared.stream.healer import HttpHealer
 
 #: faust tells much; what matters of it is said by the service itself.
 FAUST_LEVEL = logging.WARNING
@@ -50,7 +51,8 @@ async def service(settings: InsightsSettings) -> AsyncIterator[Service]:
     logging.getLogger("faust.transport.producer").setLevel(logging.ERROR)
     keyring = Keyring.from_file(settings.keys_file)
     broker = Broker(settings.kafka, settings.kafka_login, settings.changelog_replicas)
-    insights = Insights(broker)
+    healer = HttpHealer(settings.peers, settings.peer_key)
+    insights = Insights(broker, healer)
     announcer, listener, renderer = Announcer(insights), Listener(broker), Renderer()
     app = application(
         keyring,
@@ -76,6 +78,7 @@ async def service(settings: InsightsSettings) -> AsyncIterator[Service]:
         )
     finally:
         await renderer.close()
+        await healer.close()
 
 
 def application(
@@ -107,7 +110,7 @@ def application(
 
 def _measure(app: ServiceApp, insights: Insights) -> None:
     """Metrics of the worker, read when scraped."""
-    for name in ("records", "duplicates"):
+    for name in ("records", "duplicates", "healed"):
         gauge = Gauge(
             f"oms_insights_{name}", f"Source {name} since start", registry=app.metrics.registry
         )

@@ -16,6 +16,7 @@ from services.insights.topics import NotReady, Versions
 from services.insights.worker import Worker
 from shared.service import clock as clocks
 from shared.service.tasks import Handle
+from shared.stream.healer import Healer
 
 log = structlog.get_logger()
 
@@ -27,8 +28,11 @@ LAG_SECONDS = 1.0
 class Insights:
     """What routes ask. ``worker`` is None until the first is started."""
 
-    def __init__(self, kafka: Broker, *, clock: Callable[[], datetime] = clocks.now) -> None:
+    def __init__(
+        self, kafka: Broker, healer: Healer, *, clock: Callable[[], datetime] = clocks.now
+    ) -> None:
         self.kafka = kafka
+        self._healer = healer
         self.clock = clock
         self.versions = Versions(kafka)
         self.worker: Worker | None = None
@@ -49,7 +53,7 @@ class Insights:
 
     @asynccontextmanager
     async def _working(self, version: int, partitions: int) -> AsyncIterator[Worker]:
-        worker = Worker(self.kafka, version, partitions)
+        worker = Worker(self.kafka, version, partitions, self._healer)
         following = asyncio.ensure_future(Follower(self.kafka, version, worker.state).run())
         try:
             async with worker.running():

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
-from services.insights.domain.cells import Cell, Key, Progress
+from services.insights.domain.cells import Cell, Key, Progress, is_older
 from services.insights.domain.windows import Size
 
 #: What a table holds.
@@ -49,6 +49,8 @@ class State:
 
     def follow(self, text: str, value: Value | None) -> None:
         """Another process changed a cell, or dropped it."""
+        if value is not None and is_older(value, self.foreign.get(text)):
+            return
         if value is None:
             self.foreign.pop(text, None)
             self.forget(text)

@@ -11,28 +11,31 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from math import inf
 from time import monotonic
 from typing import Any
 
-import faust
 import structlog
 from faust.contrib.asgi import faust_app_running
 from faust.serializers import codecs
 
+from services.insights.app import App, RawSchema, Table
 from services.insights.broker import Broker
-from services.insights.domain.batch import Batch
+from services.insights.chain import Chain
+from services.insights.domain.batch import Batch, Read
 from services.insights.domain.cells import READ, Key, Progress
 from services.insights.figures import TOPICS
 from services.insights.records import Unreadable, read
 from services.insights.state import State, Value
 from services.insights.topics import TABLE, app_id, changelog
 from services.insights.values import decode_value, encode_value
+from shared.stream.healer import Healer
 
 log = structlog.get_logger()
 
-BATCH_RECORDS_MAX = 2000
+BATCH_RECORDS_MAX = 4000
 #: Under load a larger batch writes a busy cell less often.
-BATCH_SECONDS = 0.5
+BATCH_SECONDS = 1.0
 #: The changelog answers within this time, or the process ends.
 ACKNOWLEDGE_SECONDS_MAX = 30
 #: How long records may be ahead of their place: what a rebalance leaves in faust's buffers.
@@ -67,15 +70,10 @@ codecs.register("insights-value", _ValueCodec())
 codecs.register("insights-key", _KeyCodec())
 
 
-class _App(faust.App):
-    def _create_directories(self) -> None:
-        """None: the table is in memory, and where the process stands may be read-only."""
-
-
 class Worker:
     """See the module. ``state`` may be read at any time."""
 
-    def __init__(self, kafka: Broker, version: int, partitions: int) -> None:
+    def __init__(self, kafka: Broker, version: int, partitions: int, healer: Healer) -> None:
         self.version = version
         self.state = State(partitions)
         self.records = 0
@@ -83,12 +81,15 @@ class Worker:
         self.ready = asyncio.Event()
         self._expected: dict[tuple[str, int], int] = {}
         self._ahead_since: dict[tuple[str, int], float] = {}
+        self._chain = Chain(healer)
+        self._awake = inf
         self._writing = asyncio.Lock()
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._app = _App(
+        self._app = App(
             app_id(version),
             **kafka.faust_options(),
             store="memory://",
+            Table=Table,
             autodiscover=False,
             topic_allow_declare=False,
             topic_disable_leader=True,
@@ -102,7 +103,7 @@ class Worker:
             producer_acks=-1,
             producer_linger=0.005,
             producer_max_batch_size=262_144,
-            stream_buffer_maxsize=4096,
+            stream_buffer_maxsize=8192,
             stream_wait_empty=False,
             web_enabled=False,
             worker_redirect_stdouts=False,
@@ -123,7 +124,7 @@ class Worker:
         )
         table.key_serializer, table.value_serializer = "insights-key", "insights-value"
         self._table = table
-        source = self._app.topic(*TOPICS, key_serializer="raw", value_serializer="raw")
+        source = self._app.topic(*TOPICS, schema=RawSchema())
         self._app.agent(source, name="insights-adder")(self._add_all)
         self._table.on_recover(self._recovered)
         self._app.on_partitions_revoked.connect(self._revoked)
@@ -135,11 +136,23 @@ class Worker:
             yield
 
     def check(self) -> None:
-        """Raises `Broken` when the process must end."""
+        """Raises `Broken` when the process must end. To be called more often than a session takes to end."""
+        self._check_awake()
+        self._awake = monotonic()
         if self._broken.done():
             self._broken.result()
         if self._app.crashed:
             raise Broken(f"faust has crashed: {self._app.crash_reason!r}")
+
+    def _check_awake(self) -> None:
+        """A process that stood still for a session has lost its partitions, and does not know yet."""
+        if (still := monotonic() - self._awake) > SESSION_SECONDS:
+            raise Broken(f"stood still for {still:.0f} s: its partitions may be another worker's")
+
+    @property
+    def healed(self) -> int:
+        """Records that were fetched from their producers' feeds."""
+        return self._chain.healed
 
     def leads(self) -> bool:
         """Whether this worker is the one that announces: it has the first partition."""
@@ -197,6 +210,7 @@ class Worker:
                 for tp in tps
             }
             starts = {tp: self._expected[tp.topic, tp.partition] for tp in tps}
+            await self._write_again()
         # The driver's own commit: its public one sends what faust has counted, which is what is not trusted.
         if starts and not await consumer._commit(starts):  # noqa: SLF001
             log.info("rebalanced_again", partitions=sorted(owned))
@@ -206,6 +220,14 @@ class Worker:
             await consumer.seek(tp, 0)
         self.ready.set()
         log.info("partitions_taken_over", partitions=sorted(owned), version=self.version)
+
+    async def _write_again(self) -> None:
+        """What a late write of another process stands behind, so that compaction keeps the right one."""
+        data, outrun = self._table.data, self._table.outrun
+        for text in sorted(outrun & set(data)):
+            if (partition := Key.parse(text).partition) in self.state.owned:
+                await self._store(partition, {text: data[text]})
+        outrun.clear()
 
     def _fail(self, error: BaseException) -> None:
         if not self._broken.done():
@@ -242,7 +264,7 @@ class Worker:
         for topic, of_topic in by_topic.items():
             progress = self._progress(topic, partition)
             batch = Batch(partition, progress, self.state.own.get)
-            if self._fold(topic, batch, of_topic):
+            if await self._fold(topic, batch, of_topic):
                 changed |= batch.changed
                 done[str(Key(READ, partition, shard=topic))] = progress
         if not done:
@@ -252,11 +274,12 @@ class Worker:
         await self._store(partition, dict.fromkeys(self.state.expired(partition, newest)))
         await self._store(partition, done)
 
-    def _fold(self, topic: str, batch: Batch, messages: list[Any]) -> bool:
-        """Add what is in its place; returns whether anything was."""
+    async def _fold(self, topic: str, batch: Batch, messages: list[Any]) -> bool:
+        """Add what is in its place, and what is missing before it; returns whether anything was."""
         place = (topic, batch.partition)
-        before = batch.progress.records
+        before, sequence = batch.progress.records, batch.progress.sequence
         taken = 0
+        reads: list[Read] = []
         for message in messages:
             if message.offset > self._expected.get(place, 0):
                 self._ahead(place, message.offset)
@@ -265,12 +288,14 @@ class Worker:
             self._ahead_since.pop(place, None)
             taken += 1
             try:
-                batch.add(read(message.offset, message.headers or (), message.value))
+                reads.append(read(message.offset, message.headers or (), message.value))
             except Unreadable as error:
                 batch.skip(message.offset)
                 log.warning("record_skipped", topic=topic, at=message.offset, error=str(error))
+        for each in await self._chain.whole(place, sequence, reads):
+            batch.add(each)
         self.records += batch.progress.records - before
-        self.duplicates += taken - (batch.progress.records - before)
+        self.duplicates += max(0, taken - (batch.progress.records - before))
         return taken > 0
 
     def _ahead(self, place: tuple[str, int], offset: int) -> None:
@@ -285,6 +310,7 @@ class Worker:
 
     async def _store(self, partition: int, values: dict[str, Value | None]) -> None:
         """Set (or drop, where None) cells, and return once the changelog has them."""
+        self._check_awake()
         sent = []
         for text, value in values.items():
             if value is None:

@@ -11,6 +11,8 @@ from services.integrations.domain import (
     placing,
     refusal,
     wms,
+    wms_answers,
+    wms_requests,
 )
 from services.integrations.domain.book import Book
 from services.integrations.domain.channel_order import ChannelOrder, streams
@@ -27,7 +29,8 @@ from services.integrations.domain.messages import (
     TakeReturn,
 )
 from services.integrations.domain.refusal import Refusal
-from services.integrations.domain.wms import Submitting, WmsOrder
+from services.integrations.domain.wms import WmsOrder
+from services.integrations.domain.wms_requests import Submitting
 from services.integrations.erp.documents import DOCUMENTS
 from services.integrations.refused import REFUSED
 from services.integrations.wms.orders import WMS_ORDERS
@@ -99,16 +102,16 @@ ERP: dict[type[Message], Handler] = {
     RewindDocuments: Handler(cursors.streams, cursors.rewind),
 }
 WMS: dict[type[Message], Handler] = {
-    fulfillment.PackageReleased: one(wms.released, by_wms_order),
-    fulfillment.FulfillmentCancelled: one(wms.cancelled, by_wms_order),
-    w.ReportAccepted: one(wms.accepted),
-    w.ReportRejected: one(wms.rejected),
-    w.ReportPicked: one(wms.picked),
-    w.ReportPacked: one(wms.packed),
-    w.ReportShipped: one(wms.shipped),
-    w.ReportDelivered: one(wms.delivered),
-    w.ReportCancellationAccepted: one(wms.cancellation_accepted),
-    w.ReportCancellationRejected: one(wms.cancellation_rejected),
+    fulfillment.PackageReleased: one(wms_requests.released, by_wms_order),
+    fulfillment.FulfillmentCancelled: one(wms_requests.cancelled, by_wms_order),
+    w.ReportAccepted: one(wms_answers.accepted),
+    w.ReportRejected: one(wms_answers.rejected),
+    w.ReportPicked: one(wms_answers.picked),
+    w.ReportPacked: one(wms_answers.packed),
+    w.ReportShipped: one(wms_answers.shipped),
+    w.ReportDelivered: one(wms_answers.delivered),
+    w.ReportCancellationAccepted: one(wms_answers.cancellation_accepted),
+    w.ReportCancellationRejected: one(wms_answers.cancellation_rejected),
 }
 
 

@@ -6,10 +6,8 @@ from shared.events import fulfillment, inventory
 from shared.events.codec import PUBLISHED
 from shared.events.message import Command, Event, Message
 
-#: Services with a feed of their own.
+#: Services with a feed of their own; the events of others are derived, and carry no position.
 SERVICES = ("order", "inventory", "fulfillment", "returns", "notifications", "integrations")
-#: Services whose events are derived from others' and carry no position of their own.
-WITHOUT_FEED = ("insights",)
 
 
 class Topic(NamedTuple):
@@ -47,7 +45,7 @@ def sequenced_by(topic: str) -> str | None:
     """
     _, service, kind = topic.split(".")
     if kind == "events":
-        return None if service in WITHOUT_FEED else service
+        return service if service in SERVICES else None
     if topic in FROM_INTEGRATIONS:
         return "integrations"
     return "order" if any(t.route() == topic for t in FROM_ORDER) else None

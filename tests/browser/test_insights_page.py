@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
-from tests.unit.insights.site import Site, serving
+from tests.unit.insights.site import Site, add, more, serving
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,28 @@ def test_figures_charts_and_the_silent_channel_are_there(
         assert picture.ok
         assert picture.text().startswith("<svg")
     assert problems == []
+    page.context.close()
+
+
+def test_figures_follow_the_orders_without_a_reload(browser: Browser, insights: Site) -> None:
+    page = opened(browser, insights)
+    page.evaluate("window.since = 'the first look'")
+    today = page.locator("dl.figures div", has_text="Orders, today").locator("dd")
+    as_of = page.get_by_text("As of")
+    before, clock = today.inner_text(), as_of.inner_text()
+
+    add(insights.state, more(400))
+
+    expect(today).not_to_have_text(before, timeout=30_000)
+    expect(as_of).not_to_have_text(clock)
+    live = today.inner_text()
+    assert int(live.replace(",", "")) > int(before.replace(",", ""))
+    for name in ("Orders", "Revenue"):
+        picture = page.get_by_role("img", name=name).first
+        assert picture.evaluate("img => img.decode().then(() => img.naturalWidth)") > 0
+    assert page.evaluate("window.since") == "the first look"
+    page.reload()
+    assert today.inner_text() == live
     page.context.close()
 
 

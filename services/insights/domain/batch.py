@@ -30,13 +30,13 @@ class Batch:
 
     def skip(self, offset: int) -> None:
         """A record that cannot be read."""
-        self.progress.offset = offset
+        self.progress.offset = max(self.progress.offset, offset)
         self.progress.skipped += 1
 
     def add(self, read: Read) -> None:
         """A record; one that was added before changes nothing."""
         at = self.progress
-        at.offset = read.offset
+        at.offset = max(at.offset, read.offset)
         if read.sequence <= at.sequence:
             return
         at.gaps += at.sequence > 0 and read.previous > at.sequence

@@ -55,6 +55,14 @@ class Progress(msgspec.Struct, gc=False, tag="progress"):
     gaps: int = 0
 
 
+def is_older(value: Cell | Progress, held: Cell | Progress | None) -> bool:
+    """Whether a value was outrun by one that was written before it: a process that stood still writes late. Of one
+    position there is one value, whoever writes it."""
+    if isinstance(value, Cell):
+        return isinstance(held, Cell) and value.through < held.through
+    return isinstance(held, Progress) and value.offset < held.offset
+
+
 class Key(msgspec.Struct, frozen=True, gc=False):
     """What a cell sums: ``sales`` and ``orders`` by window, ``stock`` for all time; or a topic's progress."""
 

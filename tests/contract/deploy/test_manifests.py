@@ -220,9 +220,7 @@ def test_a_service_reaches_exactly_what_it_uses(production: Built, name: str) ->
 
 
 def _healed_from(needs: Needs) -> set[str]:
-    """Whose feeds a service reads. Without a database there are no checkpoints from which to heal."""
-    if needs.name in WITHOUT_DATABASE:
-        return set()
+    """Whose feeds a service reads."""
     return {s for t in needs.consumes if (s := sequenced_by(t))}
 
 

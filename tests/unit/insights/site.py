@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -26,16 +27,24 @@ from services.insights.renderer import Renderer
 from services.insights.state import State
 from shared.service import Keyring, Role
 from shared.service.security import KeyEntry, generate_key, hash_key
+from shared.stream.healer import HttpHealer
+from shared.stream.port import Outgoing, Partition
 
 NOBODY = Broker("127.0.0.1:1")
-PARTITIONS = 2
+PARTITIONS, SKUS, RECORDS = 2, 30, 7000
 
 
 def state_of(shop: Shop, count: int) -> State:
     """The cells that a worker would make of the shop's records."""
     state = State(shop.partitions)
     state.hold({}, frozenset(range(shop.partitions)))
-    for n, ((topic, partition), record) in enumerate(shop.records(count)):
+    add(state, shop.records(count))
+    return state
+
+
+def add(state: State, records: Iterable[tuple[Partition, Outgoing]]) -> None:
+    """Have the state's worker read records."""
+    for n, ((topic, partition), record) in enumerate(records):
         key = str(Key(READ, partition, shard=topic))
         progress = state.own.setdefault(key, Progress())
         batch = Batch(partition, progress, state.own.get)
@@ -43,12 +52,16 @@ def state_of(shop: Shop, count: int) -> State:
         for text, cell in batch.changed.items():
             state.own[text] = cell
             state.note(text)
-    return state
+
+
+def more(count: int) -> Iterator[tuple[Partition, Outgoing]]:
+    """The next records of the shop whose figures are served."""
+    return islice(Shop(PARTITIONS, skus=SKUS).records(RECORDS + count), RECORDS, None)
 
 
 def insights_of(state: State, now: datetime) -> Insights:
     """Insights that have these cells, at this time."""
-    made = Insights(NOBODY, clock=lambda: now)
+    made = Insights(NOBODY, HttpHealer({}, ""), clock=lambda: now)
     worker: Any = SimpleNamespace(state=state, version=1)
     made.worker, made.figures = worker, Figures(state)
     return made
@@ -66,7 +79,7 @@ class Site(NamedTuple):
 @contextmanager
 def serving() -> Iterator[Site]:
     """An hour and a half of a shop, a quarter of an hour after its last order, on a free port."""
-    state = state_of(Shop(PARTITIONS, skus=30), 7000)
+    state = state_of(Shop(PARTITIONS, skus=SKUS), RECORDS)
     last = max(r.progress.newest for r in Figures(state).progress())
     now = datetime.fromtimestamp(last, START.tzinfo) + timedelta(minutes=15)
     keys = {role: generate_key(role) for role in (Role.AGENT, Role.CHANNEL)}

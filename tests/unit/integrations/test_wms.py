@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.integrations.domain.wms import Cancellation, Contradiction, Handshake
+from services.integrations.domain.wms import Cancellation, Handshake
+from services.integrations.domain.wms_answers import Contradiction
 from services.integrations.handlers import table
 from shared.events import Address, LineQuantity
 from shared.events import fulfillment as f
