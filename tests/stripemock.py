@@ -22,9 +22,9 @@ def find() -> str | None:
 @contextmanager
 def running(binary: str) -> Iterator[str]:
     """Its address while it runs."""
-    port = free_ports(1)[0]
+    port, https = free_ports(2)  # unasked it would listen on a port of its own choice, too
     process = subprocess.Popen(
-        [binary, "-http-addr", f"127.0.0.1:{port}"],
+        [binary, "-http-addr", f"127.0.0.1:{port}", "-https-addr", f"127.0.0.1:{https}"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

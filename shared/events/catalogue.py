@@ -6,8 +6,10 @@ from shared.events import fulfillment, inventory
 from shared.events.codec import PUBLISHED
 from shared.events.message import Command, Event, Message
 
-#: Services with a feed of their own; the events of others are derived, and carry no position.
+#: Services with a feed of their own.
 SERVICES = ("order", "inventory", "fulfillment", "returns", "notifications", "integrations")
+#: Services whose events are derived from others' and carry no position.
+UNSEQUENCED = ("insights",)
 
 
 class Topic(NamedTuple):
@@ -45,7 +47,7 @@ def sequenced_by(topic: str) -> str | None:
     """
     _, service, kind = topic.split(".")
     if kind == "events":
-        return service if service in SERVICES else None
+        return None if service in UNSEQUENCED else service
     if topic in FROM_INTEGRATIONS:
         return "integrations"
     return "order" if any(t.route() == topic for t in FROM_ORDER) else None

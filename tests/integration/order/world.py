@@ -316,10 +316,12 @@ def header(record: Record, name: str) -> bytes:
 
 
 def check_chain(on_topic: dict[int, list[Record]], *, duplicates: bool) -> None:
-    """Positions only rise in a partition, and each record names the one before it."""
+    """Positions only rise in a partition, and each record names the one before it. Records of strangers have none."""
     for records in on_topic.values():
         last = 0
         for record in records:
+            if not header(record, "ce_sequence"):
+                continue
             position = int(header(record, "ce_sequence"))
             if duplicates and position <= last:
                 continue

@@ -134,7 +134,7 @@ async def test_what_is_no_request_is_a_problem_too(start: Start) -> None:
         (400, b"GARBAGE\r\n\r\n"),
         (400, get + b"x: \x00\r\n\r\n"),
         (400, get.replace(b"GET", b"POST") + b"content-length: -1\r\n\r\n"),
-        (400, b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n"),
+        (431, b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n"),
         (431, get + b"x: " + b"y" * 300_000),
         (431, b"GET /" + b"y" * 300_000),
     ]
@@ -145,7 +145,7 @@ async def test_what_is_no_request_is_a_problem_too(start: Start) -> None:
             assert (answer.status, answer.kind) == (status, b"application/problem+json")
             assert json.loads(answer.body)["status"] == status
         async with httpx.AsyncClient(base_url=service.url) as client:
-            long = await client.get("/livez", headers={"x": "y" * 100_000})
+            long = await client.get("/livez", headers={"x": "y" * 30_000})
             assert long.status_code == 200
 
 
