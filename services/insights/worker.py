@@ -197,6 +197,8 @@ class Worker:
             self._fail(error)
 
     async def _take_over(self) -> None:
+        if self._awake == inf:
+            self._awake = monotonic()  # from now on there is something that another worker may take
         consumer: Any = self._app.consumer
         tps = [tp for tp in consumer.assignment() if tp.topic in TOPICS]
         owned = frozenset(tp.partition for tp in tps)

@@ -121,7 +121,7 @@ async def test_the_insights_count_announce_and_rebuild_with_their_rights_alone(
     listener = AIOKafkaConsumer(STATEMENTS, bootstrap_servers=kafka.guarded, **told)
     await listener.start()
     try:
-        async with worker(kafka.guarded, tmp_path, "guarded") as insights:
+        async with worker(kafka.guarded, "http://127.0.0.1:9", tmp_path, "guarded") as insights:
             await insights.until(len(different), 60)
             assert insights.restarts == 0
             statement = await asyncio.wait_for(listener.getone(), 60)
