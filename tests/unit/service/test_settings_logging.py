@@ -98,9 +98,9 @@ def test_personal_data_is_masked_at_any_depth(lines: Any) -> None:
         Authorization="Bearer x",
         customer={"name": "Ann", "addresses": [{"street": "High St", "country": "GB"}]},
     )
-    logging.getLogger("library").warning("x", extra={"phone": "123"})
+    logging.getLogger("library").warning("x", extra={"phone": "+44 7700 900123"})
     text = json.dumps(lines())
-    for private in ("ann@", "Bearer", "Ann", "High St", "123"):
+    for private in ("ann@", "Bearer", "Ann", "High St", "7700 900123"):
         assert private not in text
     assert "GB" in text
 
