@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from shared.service.admission import Refusal
 from shared.service.edge import render
-from shared.service.problems import MEDIA_TYPE, Problem
+from shared.service.problems import Problem
 
 #: Request line and headers together; the longest that we send or expect are some two thousand.
 HEAD_MAX_BYTES = 32 * 1024
@@ -30,12 +30,14 @@ _TOO_LARGE = Problem(
     431,
     "head-too-large",
     detail=f"Request line and headers may have {HEAD_MAX_BYTES} bytes together.",
+    headers={"Connection": "close"},
 )
 _NOT_HTTP = Problem(
     400,
     "bad-request",
     detail="This is not HTTP/1.1: check the request line (an address has at most 65,535 bytes), the headers and the "
     "framing of the body.",
+    headers={"Connection": "close"},
 )
 
 
@@ -116,9 +118,7 @@ class Door(HttpToolsProtocol):
         self._refuse(_NOT_HTTP)
 
     def _refuse(self, problem: Problem) -> None:
-        body = problem.body("/", None)
-        head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        self.transport.write(STATUS_LINE[problem.status_code] + head.encode() + body)
+        self.transport.write(_written(b"/", problem))
         self.transport.close()
 
     def _is_plain(self) -> bool:
@@ -150,6 +150,11 @@ class Door(HttpToolsProtocol):
 
 @lru_cache(maxsize=64)  # of every operation there are two
 def _answer(path: bytes, refusal: Refusal) -> bytes:
-    status, headers, body = render(refusal.problem(), {"path": path.decode()}, None)
+    return _written(path, refusal.problem())
+
+
+def _written(path: bytes, problem: Problem) -> bytes:
+    """A whole answer, as it goes over the wire."""
+    status, headers, body = render(problem, {"path": path.decode()}, None)
     lines = b"".join(b"%s: %s\r\n" % header for header in headers)
     return b"%s%s\r\n%s" % (STATUS_LINE[status], lines, body)
