@@ -21,7 +21,6 @@ from shared.service import (
     Identifier,
     Input,
     MinorUnits,
-    OptionalIdentifier,
     OptionalText,
     Principal,
     Problem,
@@ -38,6 +37,7 @@ from shared.service import (
 )
 from shared.service.commands import answer, decide
 from shared.service.openapi import leads_to
+from shared.service.parties import AddressIn, CustomerIn
 from shared.service.reading import read_state
 from shared.service.runtime import Runtime
 from shared.service.scope import check_channel, may_see
@@ -66,29 +66,6 @@ class ChargeIn(Input):
     kind: Literal["shipping", "tax", "discount", "fee"]
     amount: MinorUnits
     description: OptionalText = ""
-
-
-class CustomerIn(Input):
-    """Who orders; all optional."""
-
-    customer_id: OptionalIdentifier = ""
-    name: OptionalText = ""
-    email: Annotated[
-        str, Field(max_length=254, pattern=r"^([^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+)?$")
-    ] = ""
-    phone: Annotated[str, Field(max_length=40, pattern=r"^[0-9+() ./-]*$")] = ""
-
-
-class AddressIn(Input):
-    """Where to."""
-
-    name: OptionalText = ""
-    line1: OptionalText = ""
-    line2: OptionalText = ""
-    city: OptionalText = ""
-    region: OptionalText = ""
-    postal_code: OptionalText = ""
-    country: Annotated[str, Field(pattern=r"^([A-Z]{2})?$")] = ""
 
 
 class OrderIn(Input):

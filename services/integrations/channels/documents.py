@@ -13,12 +13,12 @@ from shared.service import (
     CurrencyCode,
     Identifier,
     Input,
-    OptionalIdentifier,
     OptionalText,
     Quantity,
     Sku,
     Timestamp,
 )
+from shared.service.parties import AddressIn, CustomerIn
 
 LINES_MAX, CHARGES_MAX = 2_000, 100
 AMOUNT_MAX = 2**53 - 1  # whole in every JSON reader
@@ -48,29 +48,6 @@ class ChargeIn(Input):
     kind: Literal["shipping", "tax", "discount", "fee"]
     amount: Amount
     description: OptionalText = ""
-
-
-class CustomerIn(Input):
-    """Who orders; all optional."""
-
-    customer_id: OptionalIdentifier = ""
-    name: OptionalText = ""
-    email: Annotated[
-        str, Field(max_length=254, pattern=r"^([^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+)?$")
-    ] = ""
-    phone: Annotated[str, Field(max_length=40, pattern=r"^[0-9+() ./-]*$")] = ""
-
-
-class AddressIn(Input):
-    """Where to. ``country`` is ISO 3166-1 alpha-2."""
-
-    name: OptionalText = ""
-    line1: OptionalText = ""
-    line2: OptionalText = ""
-    city: OptionalText = ""
-    region: OptionalText = ""
-    postal_code: OptionalText = ""
-    country: Annotated[str, Field(pattern=r"^([A-Z]{2})?$")] = ""
 
 
 class TenderIn(Input):
