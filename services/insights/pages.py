@@ -5,7 +5,6 @@ from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import jinja2
 import structlog
@@ -23,6 +22,7 @@ from services.insights.renderer import Renderer, RenderFailed
 from shared.service import Keyring, Problem, ServiceApp
 from shared.service.http import PUBLIC
 from shared.service.routes import ServiceRoute
+from shared.service.signin import form_of, signed_in, signed_out
 
 log = structlog.get_logger()
 
@@ -30,8 +30,6 @@ log = structlog.get_logger()
 COOKIE = "oms_insights_key"
 STATIC, HTMX = "/static", "/htmx"
 HERE = Path(__file__).parent
-#: A working day; a key that is withdrawn ends at once, whatever the cookie says.
-COOKIE_SECONDS = 12 * 3600
 SAFE = {
     "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -187,26 +185,15 @@ def _sign_in_pages(r: APIRouter, keyring: Keyring) -> None:
     @r.post("/sign-in", dependencies=[PUBLIC])
     async def enter(request: Request) -> Response:
         """Keep the key in a cookie that scripts and other sites cannot use, and that is good for reading only."""
-        form = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=10)
-        key = form.get("key", [""])[0].strip()
+        form = await form_of(request)
+        key = form.get("key", "").strip()
         who = keyring.authenticate(key.encode())
         if who is None or who.role not in READERS:
             error = "This key is unknown." if who is None else "This key may not look at sales."
             return _page("sign_in.html", 403, error=error, who=None)
-        answer = RedirectResponse("/", 303, headers=SAFE)
-        answer.set_cookie(
-            COOKIE,
-            key,
-            max_age=COOKIE_SECONDS,
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
-        return answer
+        return signed_in(request, "/", COOKIE, key, SAFE)
 
     @r.post("/sign-out", dependencies=[PUBLIC])
     async def leave() -> Response:
         """Forget the key."""
-        answer = RedirectResponse("/sign-in", 303, headers=SAFE)
-        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
-        return answer
+        return signed_out(COOKIE, SAFE)

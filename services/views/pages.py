@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import jinja2
 import msgspec
@@ -24,13 +24,12 @@ from shared.service import Identifier, Keyring, Principal, Problem, ServiceApp, 
 from shared.service.http import PUBLIC
 from shared.service.pagination import Cursor
 from shared.service.routes import ServiceRoute
+from shared.service.signin import form_of, signed_in, signed_out
 
 COOKIE = "oms_key"
 STATIC = "/static"
 HERE = Path(__file__).parent
 PAGE_ORDERS = 25
-#: A working day; a key that is withdrawn ends at once, whatever the cookie says.
-COOKIE_SECONDS = 12 * 3600
 
 SAFE = {
     "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -215,30 +214,19 @@ def _sign_in_pages(r: APIRouter, keyring: Keyring) -> None:
     async def enter(request: Request) -> Response:
         """Keep the key in a cookie that scripts and other sites cannot use, and that is good for
         reading only."""
-        form = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=10)
-        key = form.get("key", [""])[0].strip()
-        target = _local(form.get("next", ["/"])[0])
+        form = await form_of(request)
+        key = form.get("key", "").strip()
+        target = _local(form.get("next", "/"))
         who = keyring.authenticate(key.encode())
         if who is None or who.role not in ORDER_READERS:
             error = "This key is unknown." if who is None else "This key may not look at orders."
             return render("sign_in.html", 403, next=target, error=error, who=None)
-        answer = RedirectResponse(target, 303, headers=SAFE)
-        answer.set_cookie(
-            COOKIE,
-            key,
-            max_age=COOKIE_SECONDS,
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
-        return answer
+        return signed_in(request, target, COOKIE, key, SAFE)
 
     @r.post("/sign-out", dependencies=[PUBLIC])
     async def leave() -> Response:
         """Forget the key."""
-        answer = RedirectResponse("/sign-in", 303, headers=SAFE)
-        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
-        return answer
+        return signed_out(COOKIE, SAFE)
 
 
 def _local(target: str) -> str:
