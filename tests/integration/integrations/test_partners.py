@@ -10,15 +10,12 @@ import httpx
 import pytest
 
 from ops import stack as local_stack
-from ops.system import Layout
-from ops.system.keys import ensure_keys
 from shared.events import Envelope, Message, StockLine, encode
 from shared.events import wms as w
 from shared.events.codec import codec
 from shared.events.inventory import ReceiveStock
 from shared.stream.port import Outgoing
-from tests.integration.order.world import TOPICS, World, header, holds, order
-from tests.portrange import free_base
+from tests.integration.order.world import TOPICS, World, header, holds, order, world_of
 
 SERVICES = ("order", "inventory", "fulfillment", "integrations")
 EXTRA = {
@@ -31,16 +28,8 @@ ORDERS = 40
 
 @pytest.fixture(scope="module")
 def own_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    data = tmp_path_factory.mktemp("partners")
-    layout = Layout(
-        data, port_base=free_base(), services=SERVICES, payments=False, mail=False, extra=EXTRA
-    )
-    with local_stack.start(data, ports=local_stack.Ports.free()) as running:
-        world = World(running, layout, ensure_keys(data, SERVICES))
-        try:
-            yield world
-        finally:
-            world.close()
+    with world_of(tmp_path_factory.mktemp("partners"), SERVICES, EXTRA) as world:
+        yield world
 
 
 @pytest.fixture

@@ -7,31 +7,17 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from ops import stack as local_stack
-from ops.system import Layout
-from ops.system.keys import ensure_keys
-from tests.integration.order.world import TOPICS, Client, World
-from tests.portrange import free_base
+from tests.integration.order.world import TOPICS, Client, World, world_of
 
 SERVICES = ("order", "inventory")
 
 
 @pytest.fixture(scope="package")
 def own_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    data = tmp_path_factory.mktemp("order")
-    layout = Layout(
-        data,
-        port_base=free_base(),
-        services=SERVICES,
-        payments=False,
-        mail=False,
-        extra={"order": {"OMS_PAYMENTS": "inprocess"}},
-    )
-    with local_stack.start(data, ports=local_stack.Ports.free()) as running:
-        world = World(running, layout, ensure_keys(data, SERVICES))
-        try:
-            yield world
-        finally:
-            world.close()
+    with world_of(
+        tmp_path_factory.mktemp("order"), SERVICES, {"order": {"OMS_PAYMENTS": "inprocess"}}
+    ) as world:
+        yield world
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -17,17 +17,19 @@ import httpx
 import psycopg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from ops import stack as local_stack
 from ops.stack import Stack, create_database
 from ops.stack.ports import free_ports
 from ops.stack.process import Child, spawn
 from ops.system import Layout
-from ops.system.keys import Keys
+from ops.system.keys import Keys, ensure_keys
 from shared.events import codec, topics
 from shared.ledger.batch import partition_of
 from shared.ledger.migrate import migrate
 from shared.stream.kafka import KafkaProducer
 from shared.stream.port import Outgoing, Record
 from tests.ledgerkit import until
+from tests.portrange import free_base
 
 ROOT = Path(__file__).parents[3]
 PARTITIONS = 4
@@ -308,6 +310,27 @@ def order(external_id: str, **changes: Any) -> dict[str, Any]:
     line = {"line_id": "1", "sku": "A", "quantity": 1, "unit_price": 500}
     body = {"channel": "web", "external_id": external_id, "currency": "GBP", "lines": [line]}
     return {**body, "payment_method": "tok_ok", **changes}
+
+
+@contextmanager
+def world_of(
+    data: Path, services: tuple[str, ...], extra: Mapping[str, Mapping[str, str]]
+) -> Iterator[World]:
+    """A stack of its own for these services, with more of their settings; none of them runs yet, and all end with it."""
+    layout = Layout(
+        data,
+        port_base=free_base(),
+        services=services,
+        payments=False,
+        mail=False,
+        extra=extra,
+    )
+    with local_stack.start(data, ports=local_stack.Ports.free()) as running:
+        world = World(running, layout, ensure_keys(data, services))
+        try:
+            yield world
+        finally:
+            world.close()
 
 
 def header(record: Record, name: str) -> bytes:
