@@ -268,6 +268,17 @@ async def test_events_that_settle_nothing(stripe: StripeUnderTest) -> None:
         signed(event("payment_intent.succeeded", {"object": "payment_intent"})),
         (b"{}", official.WebhookSignature.generate_signature_header("{}", SECRET, timestamp=1)),
     ],
+    ids=[
+        "another's secret",
+        "no signature",
+        "no time",
+        "no text",
+        "a list",
+        "no json",
+        "no data",
+        "no intent",
+        "too old",
+    ],
 )
 def test_what_stripe_did_not_sign_or_send_is_refused(body: bytes, header: str) -> None:
     with pytest.raises(WebhookRefused):
