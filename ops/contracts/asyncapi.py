@@ -75,7 +75,9 @@ def _channel(topic: Topic) -> Json:
 
 def _operations(topic: Topic) -> Json:
     """One operation for each participant and direction, named for both."""
-    return _directed(topic, "send", lambda t: [sender(t)]) | _directed(topic, "receive", receivers)
+    return _directed(topic, "send", lambda t: [sender(t, topic.name)]) | _directed(
+        topic, "receive", receivers
+    )
 
 
 def _directed(topic: Topic, action: str, who: Callable[[type[Message]], list[str]]) -> Json:

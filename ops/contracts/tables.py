@@ -32,6 +32,8 @@ def receivers(message: type[Message]) -> list[str]:
     return [name for name, table in tables().items() if message in table.handlers]
 
 
-def sender(message: type[Message]) -> str:
-    """Who sends messages of a type: a service, or ``outside`` (channels, warehouse, ERP, people)."""
+def sender(message: type[Message], topic: str | None = None) -> str:
+    """Who sends messages of a type (on one topic): a service, or ``outside`` (channels, warehouse, ERP, people)."""
+    if topic == catalogue.FORWARDED:
+        return "integrations"
     return catalogue.sender(message) or "outside"

@@ -11,7 +11,7 @@ from services.insights import announcer as insights
 from services.insights import figures
 from services.integrations import handlers as integrations
 from services.views import handlers as views
-from shared.events import Command, fulfillment, order, returns, topics
+from shared.events import topics
 from shared.events.catalogue import sequenced_by
 
 
@@ -53,11 +53,6 @@ _WITH_WAREHOUSES = tuple(
 )
 
 
-def _routes(*commands: type[Command]) -> tuple[str, ...]:
-    """The topics of commands that are sent without a position, as those from outside are."""
-    return tuple(route for command in commands if (route := command.route()))
-
-
 SHAPES = {
     "order": Shape(
         cpu="200m",
@@ -89,7 +84,6 @@ SHAPES = {
         secrets={"SHOPIFY_SECRETS": "shopify-secrets"},
         reads_if_set=_WITH_WAREHOUSES,
         sees_lag=True,
-        writes=_routes(order.PlaceOrder, fulfillment.RecordPick, returns.RequestReturn),
     ),
     "insights": Shape(
         memory="192Mi",

@@ -5,7 +5,7 @@ from typing import Any
 from ops.reconcile.log import Entry, Row, ServiceLog
 from ops.reconcile.report import Check, Place, Tally
 from ops.reconcile.spool import Spool
-from shared.events import Event, Message
+from shared.events import Event, Message, catalogue
 from shared.ledger.store import Partition
 from shared.ledger.table import Category, Table
 
@@ -140,11 +140,13 @@ def check_address(entry: Entry, tally: Tally) -> None:
         for name, stored, said in (
             ("stream", row.stream, message.subject),
             ("key", row.key, message.key),
-            ("topic", row.topic, message.route()),
             ("type", row.type, message.tag()),
         )
         if stored != said
     ]
+    routes = catalogue.routes(type(message))
+    if row.topic not in routes if routes else row.topic:
+        wrong.append(f"topic is {row.topic!r}, the message does not travel there")
     if isinstance(message, Event) != (row.version is not None):
         wrong.append("an event needs a version, and only an event has one")
     if wrong:

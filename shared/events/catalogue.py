@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from shared.events import fulfillment, inventory
+from shared.events import fulfillment, inventory, order, returns
 from shared.events.codec import PUBLISHED
 from shared.events.message import Command, Event, Message
 
@@ -23,14 +23,14 @@ class Topic(NamedTuple):
 def _producer(name: str) -> str:
     if name in _OUTSIDERS:
         return _OUTSIDERS[name]
-    if name.endswith(".commands"):
+    if name.endswith(".commands") and name != FORWARDED:
         return "order service, warehouse and ERP systems"
     return f"{sequenced_by(name) or name.split('.')[1]} service"
 
 
 def topics() -> tuple[Topic, ...]:
     """Every topic of the system, by name."""
-    by_name: dict[str, list[type[Message]]] = {}
+    by_name: dict[str, list[type[Message]]] = {FORWARDED: list(FORWARDS)}
     for t in PUBLISHED:
         name = t.route()
         if name is not None:
@@ -51,6 +51,17 @@ def sequenced_by(topic: str) -> str | None:
     if topic in FROM_INTEGRATIONS:
         return "integrations"
     return "order" if any(t.route() == topic for t in FROM_ORDER) else None
+
+
+def route(message: type[Message], sent_by: str) -> str | None:
+    """The topic on which a service sends messages of a type; None for those that stay inside."""
+    return FORWARDED if sent_by == "integrations" and message in FORWARDS else message.route()
+
+
+def routes(message: type[Message]) -> set[str]:
+    """The topics on which messages of a type travel; none for those that stay inside a service."""
+    own = message.route()
+    return ({own} if own else set()) | ({FORWARDED} if message in FORWARDS else set())
 
 
 def sender(message: type[Message]) -> str | None:
@@ -74,6 +85,19 @@ FROM_ORDER: tuple[type[Command], ...] = (
     fulfillment.ReleasePackage,
     fulfillment.CancelFulfillment,
 )
-#: Topics of the integrations service, named for whom they are for.
-FROM_INTEGRATIONS = ("oms.erp.documents", "oms.wms.requests")
+#: What those outside have asked for, as the integrations service has understood it. Nobody else writes there, so the
+#: commands are a chain like any other, which they could not be among those that outsiders write themselves (ADR 15).
+FORWARDED = "oms.integrations.commands"
+FORWARDS: tuple[type[Command], ...] = (
+    order.PlaceOrder,
+    order.RequestCancellation,
+    returns.RequestReturn,
+    fulfillment.StartPicking,
+    fulfillment.RecordPick,
+    fulfillment.PackItems,
+    fulfillment.ShipPackage,
+    fulfillment.ConfirmDelivery,
+)
+#: Topics of the integrations service. Those of events and requests are named for whom they are for.
+FROM_INTEGRATIONS = (FORWARDED, "oms.erp.documents", "oms.wms.requests")
 _OUTSIDERS = {"oms.channel.orders": "sales channels", "oms.wms.answers": "warehouse systems"}

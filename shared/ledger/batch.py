@@ -18,6 +18,7 @@ from shared.events import (
     StartTimer,
     encode,
 )
+from shared.events.catalogue import route
 from shared.ledger.store import EffectRow, Found, LogRow, Meta, Snapshot, TimerRow, Want, Writes
 from shared.ledger.table import Table
 from shared.ledger.work import Outcome, Task, Unit
@@ -38,9 +39,9 @@ class Unreadable(Exception):
 
 
 @cache
-def _address(type: type[Message]) -> tuple[str, str]:
-    """A message type's tag, and the topic that it travels on; empty when it is private."""
-    return type.tag(), type.route() or ""
+def _address(type: type[Message], service: str) -> tuple[str, str]:
+    """A message type's tag, and the topic on which a service sends it; empty when it is private."""
+    return type.tag(), route(type, service) or ""
 
 
 def partition_of(key: str, partitions: int) -> int:
@@ -189,7 +190,7 @@ class Batch:
 
     def _row(self, message: Message, stream: str, version: int, meta: bytes) -> LogRow:
         data = encode(message)
-        tag, topic = _address(type(message))
+        tag, topic = _address(type(message), self._table.service)
         # What the headers are made of counts as well: an outsider may send a correlation of any length.
         size = len(data) + len(meta)
         if size > MESSAGE_BYTES_MAX and topic:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from shared.events import Codec, Context, Items, Message, States
+from shared.events import Codec, Context, Items, Message, States, catalogue
 from shared.events.codec import PUBLISHED, UPCASTERS
 
 
@@ -87,7 +87,7 @@ class Table:
             p: msgspec.msgpack.Decoder(type(c.initial())) for p, c in self.categories.items()
         }
         self._state_encoder = msgspec.msgpack.Encoder()
-        self.topics = tuple(sorted({r for t in handlers if (r := t.route()) is not None}))
+        self.topics = tuple(sorted(set().union(*map(catalogue.routes, handlers))))
 
     def category(self, stream: str) -> Category:
         """The category of a stream id. Raises LookupError, naming both, for a stream that this service does not own."""

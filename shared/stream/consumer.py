@@ -34,7 +34,8 @@ BUSY_GATHER_SECONDS = 0.02
 #: How often an idle consumer tells the broker how far it is.
 COMMIT_SECONDS = 5.0
 
-
+#: Types that the integrations service passes on, each to one service.
+_FORWARDED = {t.tag() for t in catalogue.FORWARDS}
 #: Types that are remembered as of no interest here; more than exist, less than a hostile producer could make up.
 UNWANTED_MAX = 1000
 
@@ -276,9 +277,12 @@ class ConsumerRuntime:
 
     def _wants(self, tag: str, topic: str) -> bool:
         """Whether to decode a type. Another version of a type that is handled here is wanted (and parks when it cannot
-        be read); so is anything on a commands topic, because it is addressed to this service."""
+        be read); so is anything on a commands topic, because it is addressed to this service, unless it is known to be
+        addressed to another."""
         if self._table.handles(tag):
             return True
+        if topic == catalogue.FORWARDED:
+            return tag not in _FORWARDED
         return tag.rpartition(".")[0] in self._wanted_names or not topic.endswith(".events")
 
 

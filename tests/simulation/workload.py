@@ -7,6 +7,7 @@ from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING
 
+from services.integrations.domain.messages import TakeCancellation, TakeOrder
 from services.notifications.domain.messages import RegisterEndpoint
 from shared.events import (
     Charge,
@@ -146,15 +147,23 @@ class Workload:
         random = self._random(f"shopper {n}")
         wish = self._wish(n, random)
         await asyncio.sleep(random.uniform(1.0, OPEN_SECONDS))
-        match random.choice(("api", "api", "topic", "twice", "both")):
+        match random.choice(("api", "api", "topic", "gateway", "twice", "both", "all")):
             case "api":
                 await self._place(wish, f"key-{n}")
+            case "gateway":
+                await self._take(wish, f"key-{n}")
             case "topic":
                 await self._asking.channel(wish)
             case "twice":  # an impatient shopper, under one key
                 await asyncio.gather(*(self._place(wish, f"key-{n}") for _ in range(2)))
-            case _:  # the same order on two roads
+            case "both":  # the same order on two roads
                 await asyncio.gather(self._asking.channel(wish), self._place(wish, f"key-{n}"))
+            case _:  # and on all three
+                await asyncio.gather(
+                    self._asking.channel(wish),
+                    self._place(wish, f"key-{n}"),
+                    self._take(wish, f"gateway-{n}"),
+                )
         if random.random() < 0.3:
             await self._change_of_mind(wish, random)
 
@@ -162,12 +171,25 @@ class Workload:
         await self._asking.ask("order", wish, key)
         self.told.add(wish.order_id)
 
+    async def _take(self, wish: o.PlaceOrder, key: str) -> None:
+        """By the gateway, which passes an order on once it is durable."""
+        take = TakeOrder(source="gateway", reference=key, order=wish, kept=False)
+        outcome = await self._asking.ask("integrations", take, key)
+        if outcome.refused is None:
+            self.told.add(wish.order_id)
+
     async def _change_of_mind(self, wish: o.PlaceOrder, random: Random) -> None:
         await asyncio.sleep(random.choice((0.0, random.uniform(0, 2), random.uniform(0, 20))))
         for _ in range(random.choice((1, 1, 2))):
-            if random.random() < 0.5:
-                cancel = o.RequestCancellation(channel="web", external_id=wish.external_id)
+            road = random.random()
+            cancel = o.RequestCancellation(channel="web", external_id=wish.external_id)
+            if road < 0.3:
                 await self._asking.channel(cancel)
+            elif road < 0.5:
+                take = TakeCancellation(
+                    source="gateway", reference=wish.external_id, request=cancel
+                )
+                await self._asking.ask("integrations", take)
             else:
                 command = o.CancelOrder(order_id=wish.order_id, reason="changed my mind")
                 await self._asking.ask("order", command)

@@ -28,10 +28,7 @@ from tests.contract.deploy.tools import ROOT
 
 WITH_DATABASE = SERVICES.keys() - WITHOUT_DATABASE
 #: Topics that a service writes without positions of its own.
-UNSEQUENCED = {
-    "integrations": {"oms.channel.orders", "oms.fulfillment.commands", "oms.returns.commands"},
-    "insights": {"oms.insights.events"},
-}
+UNSEQUENCED = {"insights": {"oms.insights.events"}}
 #: What stands in a secret, where it is not just any text.
 UNTOLD = {
     "OMS_SHOPIFY_SECRETS": '["abc"]',
@@ -160,7 +157,10 @@ def test_a_user_may_do_exactly_what_its_service_does(production: Built) -> None:
         for acl in user["spec"]["authorization"]["acls"]:
             if "Write" in acl["operations"]:
                 writers.setdefault(acl["resource"]["name"], []).append(user["metadata"]["name"])
-    assert {t.name for t in topics()} - writers.keys() == {"oms.order.commands"}
+    assert {t.name for t in topics()} - writers.keys() == {
+        "oms.order.commands",
+        "oms.returns.commands",
+    }
 
 
 def test_who_comes_from_outside_may_do_what_the_catalogue_says_of_them(production: Built) -> None:

@@ -16,6 +16,7 @@ from services.integrations.api import routes
 from services.integrations.channels.filedrop import FileDrop, Report
 from services.integrations.channels.shopify.endpoint import Shopify
 from services.integrations.handlers import table
+from shared.events.catalogue import FORWARDED
 from shared.events.order import OrderRejected, order_id_for
 from shared.service import Handle, Role
 from tests.integration.serving import Served, serving
@@ -38,10 +39,10 @@ def order(number: str, quantity: int = 2) -> dict[str, Any]:
 
 
 async def sent(service: Served) -> list[tuple[str, str]]:
-    """What waits for the channel topic: type and key, in order."""
-    sql = "select type, key from messages where topic = 'oms.channel.orders' order by position"
+    """What is passed on to the other services: type and key, in order."""
+    sql = "select type, key from messages where topic = %s order by position"
     async with service.store.connection() as c:
-        rows = await (await c.execute(sql)).fetchall()
+        rows = await (await c.execute(sql, [FORWARDED])).fetchall()
     return [(str(type).split(".")[2], str(key)) for type, key in rows]
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from ops import stack as local_stack
 from shared.events import Envelope, Message, StockLine, encode
 from shared.events import wms as w
+from shared.events.catalogue import FORWARDED
 from shared.events.codec import codec
 from shared.events.inventory import ReceiveStock
+from shared.events.order import order_id_for
 from shared.stream.port import Outgoing
 from tests.integration.order.world import TOPICS, World, header, holds, order, world_of
 
@@ -66,6 +70,17 @@ async def say(world: World, *messages: Message) -> None:
         topic = message.route()
         assert topic is not None
         await world.publish(topic, outgoing)
+
+
+async def wiped(world: World, topic: str) -> None:
+    """Delete a topic with all that is on it, and make it anew."""
+    client = AIOKafkaAdminClient(bootstrap_servers=world.stack.kafka)
+    await client.start()
+    await client.delete_topics([topic])
+    while topic in await client.list_topics():
+        await asyncio.sleep(0.05)
+    await client.close()
+    await local_stack.create_topics(world.stack.kafka, {topic: TOPICS[topic]})
 
 
 async def told(world: World, topic: str, of: str) -> list[Any]:
@@ -122,6 +137,33 @@ async def test_a_partner_that_was_away_gets_everything_once_in_order(
     assert sorted(codec.decode(header(r, "ce_type").decode(), r.value).position for r in topic) == [  # type: ignore[attr-defined]
         d["position"] for d in found
     ]
+
+
+@pytest.mark.slow
+async def test_what_the_gateway_took_outlives_the_broker(world: World) -> None:
+    """Nobody has read the orders yet when the broker loses their topic: they are fetched from the gateway's feed."""
+    await world.ready("integrations")
+    await world.stop("order")
+    numbers = [f"g-{n}" for n in range(10)]
+    headers = world.keys.bearer("integrations", "channel:web")
+    line = {"sku": "A", "quantity": 1, "unit_price": 500}
+    async with httpx.AsyncClient(
+        base_url=world.url("integrations"), headers=headers, trust_env=False
+    ) as gateway:
+        for number in numbers:
+            body = {"number": number, "currency": "GBP", "lines": [line], "payment": "tok_ok"}
+            answer = await gateway.post(
+                "/channels/web/orders", json=body, headers={"idempotency-key": number}
+            )
+            assert answer.status_code == 202, answer.text
+    ids = [order_id_for("web", number) for number in numbers]
+    await holds(lambda: world.all_published("integrations"))
+    await wiped(world, FORWARDED)
+    assert not any((await world.read(FORWARDED)).values())
+
+    await world.ready("order")
+    await holds(lambda: completed(world, ids), 60)
+    assert [world.types(id).count("placed") for id in ids] == [1] * len(ids)
 
 
 @pytest.mark.slow

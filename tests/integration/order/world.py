@@ -146,10 +146,10 @@ class World:
     def count(self, sql: str, *args: Any, service: str = "order") -> int:
         return int(self.rows(sql, *args, service=service)[0][0])
 
-    def all_published(self) -> bool:
-        """Whether the order service has nothing left to tell."""
+    def all_published(self, service: str = "order") -> bool:
+        """Whether a service has nothing left to tell."""
         sql = "select r.published >= h.position from relay r, head h"
-        return bool(self.rows(sql)[0][0])
+        return bool(self.rows(sql, service=service)[0][0])
 
     def knows(self, *skus: str) -> None:
         """Let the order service know SKUs as if inventory had told."""
