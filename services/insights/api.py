@@ -15,7 +15,7 @@ from services.insights.figures import Figures, Sale
 from services.insights.insights import Insights
 from services.insights.topics import NotReady
 from shared.service import Principal, Problem, Role, Timestamp, require, router
-from shared.service.answers import answer
+from shared.service.answers import answer, encoded
 from shared.service.pagination import Cursor, Limit, decode_cursor, encode_cursor, link_header
 
 #: Who may look at what the house sells. Not the channels: each would see the others'.
@@ -163,11 +163,6 @@ def _second(at: datetime) -> int:
     return int((at - EPOCH).total_seconds())
 
 
-def _json(shape: Any, headers: dict[str, str] | None = None) -> Response:
-    kept = {"cache-control": "private, no-cache"} | (headers or {})
-    return Response(msgspec.json.encode(shape), media_type="application/json", headers=kept)
-
-
 def _sales_routes(r: APIRouter, insights: Insights) -> None:
     @r.get("/sales", response_class=Response, responses=answer(SalesPage, "Oldest first"))
     async def sales(
@@ -194,7 +189,7 @@ def _sales_routes(r: APIRouter, insights: Insights) -> None:
         asked |= {n: v.isoformat() for n, v in (("since", since), ("until", until)) if v}
         kept = {n: v for n, v in asked.items() if v} | {"limit": limit}
         link = link_header("/sales", next_cursor=following, parameters=kept)
-        return _json(SalesPage(page, following), {"link": link})
+        return encoded(SalesPage(page, following), {"link": link})
 
 
 def _page(
@@ -227,7 +222,7 @@ def _shop_routes(r: APIRouter, insights: Insights) -> None:
     async def channels(who: Reader) -> Response:
         """Order rates of the channels, and which have fallen silent."""
         figures, now = figures_of(insights), insights.clock()
-        return _json(Channels(moment(figures.newest()), channel_rows(figures, now)))
+        return encoded(Channels(moment(figures.newest()), channel_rows(figures, now)))
 
     @r.get("/stock-cover", response_class=Response, responses=answer(CoverPage, "By SKU"))
     async def stock_cover(
@@ -246,7 +241,7 @@ def _shop_routes(r: APIRouter, insights: Insights) -> None:
             if row.sku > after and (not sku or row.sku == sku) and (row.low or not low)
         ]
         following = encode_cursor(found[limit - 1].sku) if len(found) > limit else None
-        return _json(CoverPage(moment(figures.newest()), found[:limit], following))
+        return encoded(CoverPage(moment(figures.newest()), found[:limit], following))
 
 
 def _operator_routes(r: APIRouter, insights: Insights) -> None:
@@ -266,7 +261,7 @@ def _operator_routes(r: APIRouter, insights: Insights) -> None:
             )
             for topic, p, at in figures.progress()
         ]  # fmt: skip
-        return _json(ProgressView(insights.worker.version, found))
+        return encoded(ProgressView(insights.worker.version, found))
 
     @r.post(
         "/rebuild",
@@ -290,6 +285,4 @@ def _operator_routes(r: APIRouter, insights: Insights) -> None:
                 detail=repr(error),
                 retry_after_s=5,
             ) from error
-        return Response(
-            msgspec.json.encode(Version(version)), status_code=202, media_type="application/json"
-        )
+        return encoded(Version(version), status=202)

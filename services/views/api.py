@@ -1,27 +1,24 @@
-"""The views over HTTP: orders, their timelines and causes, stock, and how far the views have
-read."""
+"""The views over HTTP: orders, their timelines and causes, and stock."""
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
-from services.views import versions
+from services.views import projections
 from services.views.domain import view as views
 from services.views.domain.document import Document
 from services.views.domain.shown import OrderView, ReturnView, Summary
 from services.views.domain.timeline import Cause, Entry, causes
 from services.views.feed import Feeder
 from services.views.handlers import TABLE
-from services.views.reader import Filter, Place, Reader, Stock, starting
+from services.views.lookup import find, page_of
+from services.views.reader import Filter, Reader, Stock, starting
 from shared.ledger.postgres import PostgresStore
 from shared.service import Identifier, Principal, Problem, Role, Timestamp, parked, require, router
-from shared.service.answers import answer
+from shared.service.answers import answer, encoded
 from shared.service.conditional import etag
 from shared.service.pagination import Cursor, Limit, decode_cursor, encode_cursor, link_header
-from shared.service.problems import FieldError
-from shared.service.scope import channel_of, may_see
 
 STATUSES = ("placed", "confirmed", "completed", "rejected", "cancelled", "expired")
 StatusName = Literal["placed", "confirmed", "completed", "rejected", "cancelled", "expired"]
@@ -33,8 +30,6 @@ OrderReader = Annotated[Principal, Depends(require(*ORDER_READERS))]
 #: A customer as well, who sees the outside of its own orders.
 OwnReader = Annotated[Principal, Depends(require(*ORDER_READERS, Role.CUSTOMER))]
 StockReader = Annotated[Principal, Depends(require(*ORDER_READERS, Role.WAREHOUSE, shared=True))]
-Watcher = Annotated[Principal, Depends(require(Role.OPS, Role.AUDITOR, Role.AGENT))]
-Operator = Annotated[Principal, Depends(require(Role.OPS))]
 Asked = Annotated[str, Query(max_length=200)]
 AsOf = Annotated[Timestamp | None, Query(description="The order as it was known at this time")]
 
@@ -85,118 +80,20 @@ class StockPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-class PartitionView(msgspec.Struct, frozen=True):
-    """How far one partition was read: the broker's offset, the producer's feed position, and what
-    is left."""
-
-    topic: str
-    partition: int
-    next_offset: int
-    position: int
-    end_offset: int | None
-    lag: int | None
-
-
-class ProjectionView(msgspec.Struct, frozen=True):
-    """One version of the views. ``state`` is live, behind, rebuilding or retired."""
-
-    version: int
-    state: str
-    started_at: datetime
-    live_at: datetime | None
-    lag: int | None
-    parked_keys: int
-    partitions: list[PartitionView]
-
-
-class Projections(msgspec.Struct, frozen=True):
-    """All versions of the views, the newest last."""
-
-    items: list[ProjectionView]
-
-
-class Wanted(msgspec.Struct, frozen=True):
-    """A version that somebody asked for, and its state: building, live or retired."""
-
-    version: int
-    state: str
-
-
 def routes(database: PostgresStore, reader: Reader, feeder: Feeder) -> APIRouter:
     """The JSON API."""
     r = router(tags=["views"])
     _list_routes(r, reader)
     _order_routes(r, reader)
     _stock_routes(r, reader)
-    _operator_routes(r, database, feeder)
+    r.include_router(projections.routes(database, feeder))
     r.include_router(parked.routes(TABLE, lambda: _parking(feeder)))
     return r
-
-
-def _json(shape: Any, headers: dict[str, str] | None = None, *, status: int = 200) -> Response:
-    # Personal data: kept by no cache on the way, and revalidated by the caller's own.
-    kept = {"cache-control": "private, no-cache"} | (headers or {})
-    return Response(msgspec.json.encode(shape), status, kept, media_type="application/json")
-
-
-def _sees(who: Principal, found: Document) -> bool:
-    order = found.order
-    return may_see(who, channel=order.channel, customer=order.customer.customer_id)
 
 
 def _shown(found: Document, who: Principal) -> OrderView:
     shown = views.view(found)
     return views.outside(shown) if who.role is Role.CUSTOMER else shown
-
-
-async def find(reader: Reader, who: Principal, order_id: str, at: datetime | None) -> Document:
-    """The order; raises `Problem` 404 when there is none, or it is not the caller's to see."""
-    found = await (reader.order_as_of(order_id, at) if at else reader.order(order_id))
-    if found is None or not _sees(who, found):
-        raise Problem(
-            404,
-            "order-unknown",
-            "No such order",
-            detail="The views know no order by this id. One that was placed a moment ago may not have arrived yet.",
-        )
-    return found
-
-
-async def page_of(
-    reader: Reader, who: Principal, which: Filter, cursor: str | None, limit: int
-) -> tuple[list[Document], str | None]:
-    """A page of the orders that the caller may see, and the cursor of the next."""
-    which = which._replace(
-        channel=channel_of(who, which.channel), customer=who.customer or which.customer
-    )
-    after = None
-    if cursor is not None:
-        at, id = decode_cursor(cursor, str, str)
-        after = Place(_time(str(at)), str(id))
-    found = await reader.orders(which, after, limit + 1)
-    # Terms are found by their folded form, which two customers' ids may share.
-    seen = [document for document in found[:limit] if _sees(who, document)]
-    if len(found) <= limit:
-        return seen, None
-    last = found[limit - 1]
-    assert last.order.placed_at is not None
-    return seen, encode_cursor(last.order.placed_at.isoformat(), last.order_id)
-
-
-def _time(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise Problem(
-            422,
-            "validation-failed",
-            "The request has invalid fields",
-            detail="Follow the Link header of a page, or start again without a cursor.",
-            errors=[FieldError("/cursor", "Not a cursor of this list", "cursor", "query")],
-        )
-    return at
 
 
 def _list_routes(r: APIRouter, reader: Reader) -> None:
@@ -211,7 +108,7 @@ def _list_routes(r: APIRouter, reader: Reader) -> None:
         found, following = await page_of(reader, who, which, cursor, limit)
         link = link_header(path, next_cursor=following, parameters=asked)
         page = Page([views.summary(d) for d in found], following)
-        return _json(page, {"link": link})
+        return encoded(page, {"link": link})
 
     @r.get("/orders", response_class=Response, responses=answer(Page, "Newest first"))
     async def orders(
@@ -269,7 +166,7 @@ def _order_routes(r: APIRouter, reader: Reader) -> None:
             t.strip().removeprefix("W/") for t in if_none_match.split(",")
         ]:
             return Response(status_code=304, headers={"etag": tag})
-        return _json(_shown(found, who), {"etag": tag})
+        return encoded(_shown(found, who), {"etag": tag})
 
     @r.get(
         "/orders/{order_id}/returns",
@@ -279,7 +176,7 @@ def _order_routes(r: APIRouter, reader: Reader) -> None:
     async def returns(order_id: Identifier, who: OwnReader) -> Response:
         """What is coming back of an order or came back, and the refunds."""
         found = await find(reader, who, order_id, None)
-        return _json(Returns(order_id, _shown(found, who).returns))
+        return encoded(Returns(order_id, _shown(found, who).returns))
 
     @r.get(
         "/orders/{order_id}/timeline",
@@ -289,7 +186,7 @@ def _order_routes(r: APIRouter, reader: Reader) -> None:
     async def timeline(order_id: Identifier, who: OrderReader) -> Response:
         """Everything that was said about an order: who, when, why, and the record itself."""
         await find(reader, who, order_id, None)
-        return _json(Timeline(order_id, await reader.timeline(order_id)))
+        return encoded(Timeline(order_id, await reader.timeline(order_id)))
 
     @r.get(
         "/orders/{order_id}/why",
@@ -299,7 +196,7 @@ def _order_routes(r: APIRouter, reader: Reader) -> None:
     async def why(order_id: Identifier, who: OrderReader) -> Response:
         """What led to what."""
         await find(reader, who, order_id, None)
-        return _json(Why(order_id, causes(await reader.timeline(order_id))))
+        return encoded(Why(order_id, causes(await reader.timeline(order_id))))
 
 
 def _stock_routes(r: APIRouter, reader: Reader) -> None:
@@ -325,45 +222,11 @@ def _stock_routes(r: APIRouter, reader: Reader) -> None:
         found = await reader.availability(sku or (), location, after, limit + 1)
         last = found[limit - 1] if len(found) > limit else None
         following = encode_cursor(last.sku, last.location) if last else None
-        return _json(StockPage([_level(s) for s in found[:limit]], following))
+        return encoded(StockPage([_level(s) for s in found[:limit]], following))
 
 
 def _level(stock: Stock) -> StockLevel:
     return StockLevel(*stock, stock.on_hand - stock.reserved - stock.allocated)
-
-
-def _operator_routes(r: APIRouter, database: PostgresStore, feeder: Feeder) -> None:
-    @r.get(
-        "/projections",
-        response_class=Response,
-        responses=answer(Projections, "Versions, the newest last"),
-    )
-    async def projections(who: Watcher) -> Response:
-        """How far each version of the views has read."""
-        known = await versions.versions(database)
-        return _json(Projections([await _projection(v, feeder) for v in known]))
-
-    @r.put(
-        "/projections/{version}",
-        status_code=202,
-        response_class=Response,
-        responses=answer(Wanted, "It is there already")
-        | {
-            202: answer(Wanted, "It is being built")[200],
-            409: {"description": "Another version must be built or dropped first"},
-        },
-    )
-    async def build(version: Annotated[int, Path(ge=1, lt=2**31)], who: Operator) -> Response:
-        """Have this version: the next one is built from the topics beside the live one, and takes
-        its place when it has caught up. Asking for one that exists changes nothing."""
-        known = {v.version: v.state for v in await versions.versions(database)}
-        if version in known:
-            return _json(Wanted(version, known[version]))
-        try:
-            await versions.create(database, version)
-        except versions.CannotBuild as refused:
-            raise Problem(409, "cannot-build", "Not now", detail=str(refused)) from None
-        return _json(Wanted(version, "building"), status=202)
 
 
 def _parking(feeder: Feeder) -> parked.Parking:
@@ -372,29 +235,3 @@ def _parking(feeder: Feeder) -> parked.Parking:
         raise starting()
     feeding = feeder.fed[min(feeder.fed)]
     return parked.Parking(feeding.store, feeding.projector)
-
-
-async def _projection(version: versions.Version, feeder: Feeder) -> ProjectionView:
-    feeding = feeder.fed.get(version.version)
-    if feeding is None:
-        return ProjectionView(
-            version.version, version.state, version.started_at, version.live_at, None, 0, []
-        )
-    positions = await feeding.positions()
-    lags = [p.lag for p in positions]
-    lag = None if None in lags else sum(n or 0 for n in lags)
-    state = "rebuilding" if version.state == "building" else "live"
-    if state == "live" and lag:
-        state = "behind"
-    return ProjectionView(
-        version.version,
-        state,
-        version.started_at,
-        version.live_at,
-        lag,
-        len(await feeding.store.parked_summary(1000)),
-        [
-            PartitionView(p.topic, p.partition, p.mark.next_offset, p.mark.sequence, p.end, p.lag)
-            for p in positions
-        ],
-    )

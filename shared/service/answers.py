@@ -1,8 +1,9 @@
-"""JSON Schemas of the answers for the OpenAPI document, made from the structs that are encoded."""
+"""Answers made of structs: their JSON, and their schema for the OpenAPI document."""
 
 from typing import Any
 
 import msgspec
+from fastapi import Response
 
 
 def answer(shape: Any, description: str) -> dict[int | str, dict[str, Any]]:
@@ -11,6 +12,13 @@ def answer(shape: Any, description: str) -> dict[int | str, dict[str, Any]]:
     inlined = _inline(schema, schema.get("$defs", {}), ())
     inlined.pop("$defs", None)
     return {200: {"description": description, "content": {"application/json": {"schema": inlined}}}}
+
+
+def encoded(shape: Any, headers: dict[str, str] | None = None, *, status: int = 200) -> Response:
+    """An answer with this struct as JSON. It is the caller's alone: kept by no cache on the way, and revalidated by the
+    caller's own."""
+    kept = {"cache-control": "private, no-cache"} | (headers or {})
+    return Response(msgspec.json.encode(shape), status, kept, media_type="application/json")
 
 
 def _inline(node: Any, defs: dict[str, Any], inside: tuple[str, ...]) -> Any:

@@ -56,6 +56,7 @@ _ALWAYS = {
     "413": "The body is larger than accepted",
     "422": "Fields are invalid; each is named",
     "429": "Too many requests of this caller; Retry-After says when to repeat",
+    "431": "Request line and headers are larger than accepted",
     "500": "Something failed here; look up the trace_id",
     "503": "Overloaded or stopping; repeat later",
 }

@@ -5,18 +5,17 @@ interleave, or a rebuild would differ from what was built live. Each part theref
 of one topic only, in that topic's order, and never looks at another part; they are put together
 when the document is shown (`services.views.domain.view`)."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from services.views.domain import fulfillment_part, order_part, returns_part, stock_part
+from services.views.domain import fulfillment_part, order_folds, returns_part, stock_part
 from services.views.domain.fulfillment_part import FulfillmentPart
 from services.views.domain.order_part import OrderPart
 from services.views.domain.returns_part import NoticesPart, ReturnsPart
 from services.views.domain.stock_part import StockPart
-from services.views.domain.units import Part
+from services.views.domain.units import Fold, Part
 from shared.events import Event
 
 #: Raise when a part's shape or a fold changes: the service then builds a new version of its tables
@@ -38,13 +37,11 @@ class Document(Part, frozen=True, array_like=True, kw_only=True):
     notices: NoticesPart = NoticesPart()
 
 
-Fold = Callable[[Any, Any, datetime], Any]
-
 #: Event type → the part that it changes, and how.
 FOLDS: dict[type, tuple[str, Fold]] = {
     event: (part, fold)
     for part, folds in (
-        ("order", order_part.FOLDS),
+        ("order", order_folds.FOLDS),
         ("stock", stock_part.FOLDS),
         ("fulfillment", fulfillment_part.FOLDS),
         ("returns", returns_part.FOLDS),

@@ -2,6 +2,7 @@
 quantities."""
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -9,6 +10,9 @@ import msgspec
 from shared.events import LineQuantity
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+#: How an event changes its part of a document; the time is that at which it was said.
+Fold = Callable[[Any, Any, datetime], Any]
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True, kw_only=True, gc=False):
