@@ -49,6 +49,12 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sequence: int | None = None
     previous: int | None = None
 
+    @property
+    def name(self) -> str:
+        """What messages that this one causes call it: its id, with the source before it where that is not one of ours,
+        for only together are they unique (CloudEvents 1.0, section 3.1.1)."""
+        return self.id if self.source.startswith("/oms/") else f"{self.source}#{self.id}"
+
     def headers(self) -> Headers:
         """The Kafka headers of this envelope; empty attributes are left out."""
         out = [*_FIXED, ("ce_id", self.id.encode()), ("ce_type", self.type.encode())]

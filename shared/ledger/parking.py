@@ -80,7 +80,7 @@ async def _apply(table: Table, writer: Handles, id: int, row: ParkedRow) -> str:
     outcome = await writer.handle(
         Task(
             message=message,
-            id=envelope.id,
+            id=envelope.name,
             correlation_id=envelope.correlation_id,
             actor=envelope.actor,
             traceparent=envelope.traceparent,

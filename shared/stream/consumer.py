@@ -257,7 +257,7 @@ class ConsumerRuntime:
         previous = None
         try:
             envelope = read_headers(record.headers)
-            task.id = envelope.id
+            task.id = envelope.name
             task.correlation_id = envelope.correlation_id
             task.actor = envelope.actor
             task.traceparent = envelope.traceparent

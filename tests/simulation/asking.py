@@ -45,6 +45,7 @@ class Asking:
         self._world = world
         self._random = random
         self._sent = 0
+        self._records = 0
         self._producer = MemoryProducer(world.broker)
         self.answers = Answers()
 
@@ -86,9 +87,11 @@ class Asking:
         return outcome
 
     async def channel(self, command: Command, *, value: bytes | None = None) -> None:
-        """Send a record to the channel's topic until the broker has acknowledged it."""
-        self._sent += 1
-        envelope = Envelope(id=f"shop-{self._sent}", type=command.tag(), source="/shop")
+        """Send a record to the channel's topic until the broker has acknowledged it. Two shops send, and both count
+        from 0."""
+        self._records += 1
+        number, shop = divmod(self._records, 2)
+        envelope = Envelope(id=str(number), type=command.tag(), source=f"/shop/{shop}")
         record = Outgoing(command.key.encode(), value or encode(command), envelope.headers())
         await self.record(str(command.route()), record)
 
