@@ -23,7 +23,7 @@ class Topic(NamedTuple):
 def _producer(name: str) -> str:
     if name in _OUTSIDERS:
         return _OUTSIDERS[name]
-    if name.endswith(".commands") and name != FORWARDED:
+    if name.endswith(".commands"):
         return "order service, warehouse and ERP systems"
     return f"{sequenced_by(name) or name.split('.')[1]} service"
 
@@ -87,7 +87,7 @@ FROM_ORDER: tuple[type[Command], ...] = (
 )
 #: What those outside have asked for, as the integrations service has understood it. Nobody else writes there, so the
 #: commands are a chain like any other, which they could not be among those that outsiders write themselves (ADR 15).
-FORWARDED = "oms.integrations.commands"
+FORWARDED = "oms.integrations.forwards"
 FORWARDS: tuple[type[Command], ...] = (
     order.PlaceOrder,
     order.RequestCancellation,
