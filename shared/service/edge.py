@@ -5,6 +5,7 @@ request, which alone costs more than everything here.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
@@ -36,6 +37,8 @@ IN_FLIGHT_MAX = 2000
 LINGER_S = 2.0
 LINGER_BYTES = 32 << 20
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+#: A percent sign that begins no escape, be it that the path was cut there.
+_NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _PROBES = frozenset(("/livez", "/readyz"))
 log = structlog.stdlib.get_logger("oms.http")
 
@@ -277,7 +280,8 @@ def as_problem(error: Exception) -> Problem | None:
 def render(problem: Problem, scope: Scope, trace: telemetry.Trace | None) -> Answer:
     """Status, headers and body of the answer to `scope`'s request."""
     raw: Any = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
-    instance = quote(raw.split(b"?", 1)[0][:200], safe="/%:@!$&'()*+,;=~")
+    path = _NO_ESCAPE.sub(b"%25", raw.split(b"?", 1)[0][:200])
+    instance = quote(path, safe="/%:@!$&'()*+,;=~")
     body = problem.body(instance, trace.trace_id if trace else None)
     headers = [
         (b"content-type", MEDIA_TYPE.encode()),

@@ -76,6 +76,8 @@ async def test_cookie_is_for_reading_only() -> None:
 async def test_unknown_path_and_method(client: httpx.AsyncClient) -> None:
     missing = await client.get("/nope", headers=headers())
     assert (missing.status_code, missing.json()["instance"]) == (404, "/nope")
+    long = await client.get("/" + "%C3%A4" * 50, headers=headers())
+    assert long.json()["instance"] == "/" + "%C3%A4" * 33 + "%25", "cut within an escape"
     wrong = await client.delete("/orders", headers=headers())
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
     assert wrong.headers["content-type"] == "application/problem+json"
