@@ -24,6 +24,9 @@ JOIN_SECONDS_MAX = 60
 BATCH_BYTES_MAX = 1_000_000
 #: A topic that was deleted and made anew gives partitions again once clients look: by themselves only every 5 minutes.
 METADATA_MS_MAX = 10_000
+#: The client fetches ahead, so much of each partition, and a service that is behind has dozens of partitions. A larger
+#: record comes all the same, alone.
+FETCH_BYTES_MAX = 256 << 10
 
 
 #: Around an undecodable record so many are read at once, of each partition.
@@ -130,7 +133,7 @@ class KafkaConsumer:
             max_poll_interval_ms=300_000,
             fetch_max_wait_ms=100,
             metadata_max_age_ms=METADATA_MS_MAX,
-            max_partition_fetch_bytes=2 << 20,
+            max_partition_fetch_bytes=FETCH_BYTES_MAX,
         )
         self._listener = _Moved()
         self._assigned: frozenset[Partition] = frozenset()

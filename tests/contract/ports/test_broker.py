@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from shared.ledger.batch import MESSAGE_BYTES_MAX
 from shared.stream.port import BrokerLost, Outgoing, Record
 
 
@@ -47,6 +48,19 @@ async def test_a_partition_keeps_its_order_and_its_bytes(clients: Any) -> None:
         assert got[number] == wanted
     assert await consumer.ends([(topic, 0), (topic, 1)]) == {(topic, 0): 80, (topic, 1): 80}
     assert await consumer.poll(0.05) == {}
+
+
+async def test_the_largest_records_come_whole_and_in_their_place(clients: Any) -> None:
+    """Larger by far than what is fetched of a partition at once."""
+    topic = await clients.topic(1)
+    producer, consumer = await clients.producer(), await clients.consumer(topic)
+    large = Outgoing(b"large", bytes(MESSAGE_BYTES_MAX), [])
+    sent = [outgoing(0), large, outgoing(1), large, large]
+    await producer.publish((topic, 0), sent)
+    await assigned(consumer, 1)
+    consumer.seek((topic, 0), 0)
+    got = await read(consumer, len(sent))
+    assert got[0] == [Record(topic, 0, n, *one) for n, one in enumerate(sent)]
 
 
 async def test_seek_goes_anywhere_and_an_offset_that_is_not_there_is_the_first(
