@@ -134,7 +134,9 @@ def _apply(
         why = f"{rule.consumer} answered {entry.id} with {len(outcomes)} times {names}: {again}"
         tally.violation(APPLIED, outcomes[-1], why)
     elif present.isdisjoint(rule.unless):
-        if cuts.reached(rule.consumer, entry):
+        if cuts.given_up(rule.consumer, entry):
+            tally.note(f"{rule.consumer} was made to give up {entry.id}, so nothing came of it")
+        elif cuts.reached(rule.consumer, entry):
             tally.saw(APPLIED)
             named = type(message).__name__
             why = f"{rule.consumer} has handled this {named}, and there is no {names} for it"

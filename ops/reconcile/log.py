@@ -49,7 +49,8 @@ class Cut(NamedTuple):
     """Where one service stood at the instant at which its log is read.
 
     ``marks`` are what it has consumed, ``heads`` what it has given positions to, ``effects`` the calls that it owes (id
-    to stream), ``due`` the streams whose timers are overdue, ``parked`` the topics and keys that were put aside.
+    to stream), ``due`` the streams whose timers are overdue, ``parked`` the topics and keys that were put aside,
+    ``given_up`` the places in producers' feeds (topic, partition, position) of messages that a person has given up.
     """
 
     at: datetime
@@ -61,6 +62,7 @@ class Cut(NamedTuple):
     effects_parked: int = 0
     due: frozenset[str] = frozenset()
     parked: frozenset[tuple[str, str]] = frozenset()
+    given_up: frozenset[tuple[str, int, int]] = frozenset()
 
 
 class ServiceLog(Protocol):
@@ -171,6 +173,11 @@ class Cuts:
         if cut.marks.get((row.topic, row.partition), 0) < row.position:
             return False
         return (row.topic, row.key) not in cut.parked
+
+    def given_up(self, consumer: str, entry: Entry) -> bool:
+        """Whether a person at ``consumer`` has put the message aside for good."""
+        row, cut = entry.row, self._cuts.get(consumer)
+        return cut is not None and (row.topic, row.partition, row.position) in cut.given_up
 
 
 @dataclass(slots=True, eq=False)

@@ -114,6 +114,9 @@ class PostgresLog:
             effects_parked=all_of("select count(*) from effects where parked")[0][0],
             due=frozenset(r[0] for r in all_of("select subject from timers where due_at <= now()")),
             parked=_parked(self.database),
+            given_up=frozenset(
+                all_of("select topic, partition, sequence from discarded where sequence > 0")
+            ),
         )
         return self.cut
 

@@ -74,6 +74,18 @@ async def test_a_parked_key_is_a_state_and_no_violation(evidence: Evidence, ids:
     assert report.in_flight["PARKED keys of inventory: `oms redrive`"] == 1
 
 
+def test_what_a_person_gave_up_is_a_note(evidence: Evidence, ids: Any) -> None:
+    log = evidence["inventory"]
+    log.delete(log.find("oms.inventory.reservation_consumed.v1", order_id=ids["plain"]))
+    asked = evidence["order"].find("oms.inventory.consume.v1", order_id=ids["plain"])
+    place = (str(asked.topic), int(asked.partition or 0), asked.position)
+    assert [v for v in evidence.judge().violations if v.invariant == 9]
+    log.cut = log.cut._replace(given_up=frozenset({place}))
+    report = evidence.judge()
+    assert not [v for v in report.violations if v.invariant == 9]
+    assert any(note.startswith("inventory was made to give up") for note in report.notes)
+
+
 def test_what_is_absent_is_named(evidence: Evidence) -> None:
     evidence.ledger = evidence.mails = evidence.views = None
     del evidence.logs["returns"]
