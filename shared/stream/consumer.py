@@ -34,8 +34,8 @@ BUSY_GATHER_SECONDS = 0.02
 #: How often an idle consumer tells the broker how far it is.
 COMMIT_SECONDS = 5.0
 
-#: Types that the integrations service passes on, each to one service.
-_FORWARDED = {t.tag() for t in catalogue.FORWARDS}
+#: What the integrations service passes on, each to one service; without the versions.
+_FORWARDED = {t.tag().rpartition(".")[0] for t in catalogue.FORWARDS}
 #: Types that are remembered as of no interest here; more than exist, less than a hostile producer could make up.
 UNWANTED_MAX = 1000
 
@@ -279,11 +279,12 @@ class ConsumerRuntime:
         """Whether to decode a type. Another version of a type that is handled here is wanted (and parks when it cannot
         be read); so is anything on a commands topic, because it is addressed to this service, unless it is known to be
         addressed to another."""
-        if self._table.handles(tag):
+        name = tag.rpartition(".")[0]
+        if name in self._wanted_names or self._table.handles(tag):
             return True
-        if topic == catalogue.FORWARDED:
-            return tag not in _FORWARDED
-        return tag.rpartition(".")[0] in self._wanted_names or not topic.endswith(".events")
+        return not topic.endswith(".events") and (
+            topic != catalogue.FORWARDED or name not in _FORWARDED
+        )
 
 
 def _skip(record: Record, mark: Mark) -> RecordTask:

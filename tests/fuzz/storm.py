@@ -71,12 +71,15 @@ def _body(external_id: str) -> bytes:
 
 
 async def _insist(ground: Ground, wire: Wire, key: str, body: bytes, out: Storm) -> Answer:
-    """As a client does: while the first request is in flight, again."""
-    while (answer := await _ask(ground, wire, key, body, out)).status == 409:
-        if b"idempotency-in-flight" not in answer.body:
-            break
-        await asyncio.sleep(0.02)
-    return answer
+    """As a client does: while the first request is in flight, or the house has no room for new orders, again."""
+    while True:
+        answer = await _ask(ground, wire, key, body, out)
+        if answer.status == 503 and b"retry-after" in answer.headers:
+            await asyncio.sleep(float(answer.headers[b"retry-after"]))
+        elif answer.status == 409 and b"idempotency-in-flight" in answer.body:
+            await asyncio.sleep(0.02)
+        else:
+            return answer
 
 
 async def _ask(ground: Ground, wire: Wire, key: str, body: bytes, out: Storm) -> Answer:
