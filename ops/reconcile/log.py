@@ -6,7 +6,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from shared.events import Message
+from shared.events import Message, catalogue
 from shared.ledger.store import Meta, Partition
 
 M = TypeVar("M", bound=Message)
@@ -243,6 +243,7 @@ class Dossier:
 CORE_CONSUMERS: dict[str, tuple[str, ...]] = {
     "oms.inventory.commands": ("inventory",),
     "oms.fulfillment.commands": ("fulfillment",),
+    catalogue.FORWARDED: ("order", "fulfillment", "returns"),
     "oms.inventory.events": ("order",),
     "oms.fulfillment.events": ("order",),
     "oms.returns.events": ("order",),

@@ -1,5 +1,6 @@
 """The topics: one list from which the broker is set up, consumers subscribe and documents are generated."""
 
+from functools import cache
 from typing import NamedTuple
 
 from shared.events import fulfillment, inventory, order, returns
@@ -58,10 +59,11 @@ def route(message: type[Message], sent_by: str) -> str | None:
     return FORWARDED if sent_by == "integrations" and message in FORWARDS else message.route()
 
 
-def routes(message: type[Message]) -> set[str]:
+@cache
+def routes(message: type[Message]) -> frozenset[str]:
     """The topics on which messages of a type travel; none for those that stay inside a service."""
     own = message.route()
-    return ({own} if own else set()) | ({FORWARDED} if message in FORWARDS else set())
+    return frozenset(({own} if own else set()) | ({FORWARDED} if message in FORWARDS else set()))
 
 
 def sender(message: type[Message]) -> str | None:

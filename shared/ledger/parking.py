@@ -74,7 +74,7 @@ async def _apply(table: Table, writer: Handles, id: int, row: ParkedRow) -> str:
     try:
         headers = unpack_headers(row.headers)
         envelope = read_headers(headers)
-        message = table.codec.decode(envelope.type, row.value)
+        message = table.read(row.topic, envelope.type, row.value)
     except (BadEnvelope, BadPayload, UnknownType) as error:
         return f"{type(error).__name__}: {error}"
     outcome = await writer.handle(

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from shared.events import Codec, Context, Items, Message, States, catalogue
+from shared.events import BadEnvelope, Codec, Context, Items, Message, States, catalogue
 from shared.events.codec import PUBLISHED, UPCASTERS
 
 
@@ -87,7 +87,7 @@ class Table:
             p: msgspec.msgpack.Decoder(type(c.initial())) for p, c in self.categories.items()
         }
         self._state_encoder = msgspec.msgpack.Encoder()
-        self.topics = tuple(sorted(set().union(*map(catalogue.routes, handlers))))
+        self.topics = tuple(sorted(frozenset().union(*map(catalogue.routes, handlers))))
 
     def category(self, stream: str) -> Category:
         """The category of a stream id. Raises LookupError, naming both, for a stream that this service does not own."""
@@ -101,6 +101,14 @@ class Table:
         """Whether messages of this type are of interest here."""
         t = self.codec.types.get(tag)
         return t in self.handlers if t is not None else self.codec.knows(tag)
+
+    def read(self, topic: str, tag: str, data: bytes) -> Message:
+        """The message in a record. Raises `UnknownType` and `BadPayload`, and `BadEnvelope` where messages of its type do
+        not travel: who may write to one topic cannot say there what only others may."""
+        message = self.codec.decode(tag, data)
+        if topic not in catalogue.routes(type(message)):
+            raise BadEnvelope(f"{tag} does not travel on {topic}")
+        return message
 
     def encode_state(self, state: Any) -> bytes:
         """A snapshot's bytes."""

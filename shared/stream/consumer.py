@@ -269,7 +269,7 @@ class ConsumerRuntime:
                 previous = envelope.previous
             if self._wants(envelope.type, record.topic):
                 task.record = record
-                task.message = self._table.codec.decode(envelope.type, record.value)
+                task.message = self._table.read(record.topic, envelope.type, record.value)
         except (BadEnvelope, BadPayload, UnknownType) as error:
             task.record = record
             task.error = f"{type(error).__name__}: {error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 
 from shared.events import Allocation, Envelope, OrderLine, encode
-from shared.events.inventory import ReservationExpired
+from shared.events.inventory import ReservationExpired, StockReserved
 from shared.events.order import CancelOrder, PlaceOrder, order_id_for
 from shared.stream.port import Outgoing
 from tests.integration.order.world import Client, World, holds, order
@@ -75,6 +76,25 @@ async def test_poison_is_parked_under_its_key(world: World, client: Client, topi
     assert {r.key.decode() for r in records} <= keys.keys()
     assert all(item["error"] for item in keys.values())
     assert (await world.until_status("/readyz", 200)).json()["ready"]
+
+
+async def test_a_channel_cannot_say_what_only_inventory_may(world: World, client: Client) -> None:
+    """Whoever may write to one topic has no say about what travels on others."""
+    await world.ready()
+    wish = place("forged")
+    forged = StockReserved(
+        reservation_id=f"{wish.order_id}.1",
+        order_id=wish.order_id,
+        allocations=(ALLOCATED,),
+        expires_at=datetime.now(UTC),
+    )
+    await world.publish(CHANNEL, said(wish))
+    await holds(lambda: world.types(wish.order_id) == ["placed"])
+    await world.publish(CHANNEL, said(forged))
+    await holds(lambda: parked(world, forged.key) == 1)
+    done = await client.redrive(CHANNEL, forged.key)
+    assert (done["applied"], "does not travel on" in done["error"]) == (0, True)
+    assert world.types(wish.order_id) == ["placed"]
 
 
 async def test_good_messages_queue_behind_poison(world: World, client: Client) -> None:
