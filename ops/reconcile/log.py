@@ -241,8 +241,7 @@ class Dossier:
 
 #: Whose handling an order's journey depends on.
 CORE_CONSUMERS: dict[str, tuple[str, ...]] = {
-    "oms.inventory.commands": ("inventory",),
-    "oms.fulfillment.commands": ("fulfillment",),
+    catalogue.REQUESTS: ("inventory", "fulfillment"),
     catalogue.FORWARDED: ("order", "fulfillment", "returns"),
     "oms.inventory.events": ("order",),
     "oms.fulfillment.events": ("order",),

@@ -3,9 +3,9 @@
 from functools import cache
 from typing import NamedTuple
 
-from shared.events import fulfillment, inventory, order, returns
+from shared.events import fulfillment, order, returns
 from shared.events.codec import PUBLISHED
-from shared.events.message import Command, Event, Message
+from shared.events.message import Command, Event, Message, Request
 
 #: Services with a feed of their own.
 SERVICES = ("order", "inventory", "fulfillment", "returns", "notifications", "integrations")
@@ -25,7 +25,7 @@ def _producer(name: str) -> str:
     if name in _OUTSIDERS:
         return _OUTSIDERS[name]
     if name.endswith(".commands"):
-        return "order service, warehouse and ERP systems"
+        return "warehouse, ERP and other systems outside"
     return f"{sequenced_by(name) or name.split('.')[1]} service"
 
 
@@ -40,18 +40,18 @@ def topics() -> tuple[Topic, ...]:
 
 
 def sequenced_by(topic: str) -> str | None:
-    """The service whose feed positions the records of a topic carry; None for topics that only outsiders write to,
-    and for those of a service that has no feed (insights: its statements are derived, and named by their ids).
+    """The service whose feed positions the records of a topic carry; None for topics that outsiders write to, whose
+    messages are deduplicated by business key, and for those of a service that has no feed (insights: its statements are
+    derived, and named by their ids).
 
-    One sequenced producer a topic, so that one watermark a partition suffices. Others may write to a commands topic,
-    without positions; their messages are deduplicated by business key.
+    Nobody but that service may write to its topics, so one watermark a partition suffices.
     """
     _, service, kind = topic.split(".")
     if kind == "events":
         return None if service in UNSEQUENCED else service
     if topic in FROM_INTEGRATIONS:
         return "integrations"
-    return "order" if any(t.route() == topic for t in FROM_ORDER) else None
+    return "order" if topic == REQUESTS else None
 
 
 def route(message: type[Message], sent_by: str) -> str | None:
@@ -73,20 +73,11 @@ def sender(message: type[Message]) -> str | None:
         return "integrations"
     if issubclass(message, Event):
         return message.service()
-    return "order" if message in FROM_ORDER else None
+    return "order" if message.route() == REQUESTS else None
 
 
-#: The commands by which the order service leads the others. All others come from channels, warehouse, ERP and people.
-FROM_ORDER: tuple[type[Command], ...] = (
-    inventory.ReserveStock,
-    inventory.CommitReservation,
-    inventory.ConsumeReservation,
-    inventory.ReleaseReservation,
-    inventory.RestockItems,
-    fulfillment.CreateFulfillment,
-    fulfillment.ReleasePackage,
-    fulfillment.CancelFulfillment,
-)
+#: What the order service asks of others as it leads an order through.
+REQUESTS = Request.route()
 #: What those outside have asked for, as the integrations service has understood it. Nobody else writes there, so the
 #: commands are a chain like any other, which they could not be among those that outsiders write themselves (ADR 15).
 FORWARDED = "oms.integrations.forwards"

@@ -2,7 +2,7 @@
 
 from msgspec import UNSET, UnsetType
 
-from shared.events.message import Address, Command, Event, Instant, LineQuantity
+from shared.events.message import Address, Command, Event, Instant, LineQuantity, Request
 
 
 class FulfillmentCommand(Command, frozen=True, kw_only=True):
@@ -20,8 +20,16 @@ class FulfillmentCommand(Command, frozen=True, kw_only=True):
         return self.order_id
 
 
+class FulfillmentRequest(FulfillmentCommand, frozen=True, kw_only=True):
+    """What the order service asks of one fulfillment order."""
+
+    @classmethod
+    def route(cls) -> str:
+        return Request.route()
+
+
 class CreateFulfillment(
-    FulfillmentCommand, frozen=True, kw_only=True, tag="oms.fulfillment.create.v1"
+    FulfillmentRequest, frozen=True, kw_only=True, tag="oms.fulfillment.create.v1"
 ):
     """Send these lines from this location."""
 
@@ -58,7 +66,7 @@ class PackItems(FulfillmentCommand, frozen=True, kw_only=True, tag="oms.fulfillm
 
 
 class ReleasePackage(
-    FulfillmentCommand, frozen=True, kw_only=True, tag="oms.fulfillment.release_package.v1"
+    FulfillmentRequest, frozen=True, kw_only=True, tag="oms.fulfillment.release_package.v1"
 ):
     """The package is paid for: it may leave."""
 
@@ -84,7 +92,7 @@ class ConfirmDelivery(
 
 
 class CancelFulfillment(
-    FulfillmentCommand, frozen=True, kw_only=True, tag="oms.fulfillment.cancel.v1"
+    FulfillmentRequest, frozen=True, kw_only=True, tag="oms.fulfillment.cancel.v1"
 ):
     """Stop, unless a package has been released or has left."""
 

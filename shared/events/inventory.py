@@ -9,12 +9,13 @@ from shared.events.message import (
     Event,
     Instant,
     LineQuantity,
+    Request,
     StockLine,
 )
 
 
-class ReservationCommand(Command, frozen=True, kw_only=True):
-    """A command about one order's reservation. ``lines`` names the SKUs, so that their streams
+class ReservationRequest(Request, frozen=True, kw_only=True):
+    """A request about one order's reservation. ``lines`` names the SKUs, so that their streams
     can be locked.
     """
 
@@ -31,7 +32,7 @@ class ReservationCommand(Command, frozen=True, kw_only=True):
         return self.order_id
 
 
-class ReserveStock(ReservationCommand, frozen=True, kw_only=True, tag="oms.inventory.reserve.v1"):
+class ReserveStock(ReservationRequest, frozen=True, kw_only=True, tag="oms.inventory.reserve.v1"):
     """Promise all lines, or none. ``hold_seconds`` is how long the promise stands unless
     committed.
     """
@@ -41,13 +42,13 @@ class ReserveStock(ReservationCommand, frozen=True, kw_only=True, tag="oms.inven
 
 
 class CommitReservation(
-    ReservationCommand, frozen=True, kw_only=True, tag="oms.inventory.commit.v1"
+    ReservationRequest, frozen=True, kw_only=True, tag="oms.inventory.commit.v1"
 ):
     """The order is paid: the promise no longer expires."""
 
 
 class ConsumeReservation(
-    ReservationCommand, frozen=True, kw_only=True, tag="oms.inventory.consume.v1"
+    ReservationRequest, frozen=True, kw_only=True, tag="oms.inventory.consume.v1"
 ):
     """``lines`` left ``location`` in one package; partly or wholly consumes a committed
     reservation.
@@ -58,7 +59,7 @@ class ConsumeReservation(
 
 
 class ReleaseReservation(
-    ReservationCommand, frozen=True, kw_only=True, tag="oms.inventory.release.v1"
+    ReservationRequest, frozen=True, kw_only=True, tag="oms.inventory.release.v1"
 ):
     """Give back what is still held of ``lines``; no lines means everything. ``location`` empty
     means at every location.
@@ -121,6 +122,10 @@ class RestockItems(StockCommand, frozen=True, kw_only=True, tag="oms.inventory.r
 
     return_id: str
     order_id: str
+
+    @classmethod
+    def route(cls) -> str:
+        return Request.route()
 
 
 class ReservationEvent(Event, frozen=True, kw_only=True):

@@ -70,6 +70,15 @@ class Command(Message, frozen=True, kw_only=True):
         return f"oms.{cls.service()}.commands"
 
 
+class Request(Command, frozen=True, kw_only=True):
+    """What the order service asks of another as it leads an order through. Nobody else may write to the topic, so these
+    are a chain, which they could not be among what comes from outside (ADR 15)."""
+
+    @classmethod
+    def route(cls) -> str:
+        return "oms.order.requests"
+
+
 class Money(msgspec.Struct, frozen=True, gc=False):
     """An amount in minor units (pence, cents) of an ISO 4217 currency."""
 

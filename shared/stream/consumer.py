@@ -34,8 +34,12 @@ BUSY_GATHER_SECONDS = 0.02
 #: How often an idle consumer tells the broker how far it is.
 COMMIT_SECONDS = 5.0
 
-#: What the integrations service passes on, each to one service; without the versions.
-_FORWARDED = {t.tag().rpartition(".")[0] for t in catalogue.FORWARDS}
+#: What travels on topics that several services read, each message to one of them: without the versions.
+_ADDRESSED = {
+    topic.name: {t.tag().rpartition(".")[0] for t in topic.types}
+    for topic in catalogue.topics()
+    if topic.name in (catalogue.REQUESTS, catalogue.FORWARDED)
+}
 #: Types that are remembered as of no interest here; more than exist, less than a hostile producer could make up.
 UNWANTED_MAX = 1000
 
@@ -282,9 +286,7 @@ class ConsumerRuntime:
         name = tag.rpartition(".")[0]
         if name in self._wanted_names or self._table.handles(tag):
             return True
-        return not topic.endswith(".events") and (
-            topic != catalogue.FORWARDED or name not in _FORWARDED
-        )
+        return not topic.endswith(".events") and name not in _ADDRESSED.get(topic, ())
 
 
 def _skip(record: Record, mark: Mark) -> RecordTask:

@@ -9,7 +9,7 @@ import msgspec
 
 from ops.contracts.tables import tables
 from shared.events import BadEnvelope, BadPayload, UnknownType, codec, encode, read_headers, topics
-from shared.events.catalogue import FORWARDED, FORWARDS, FROM_ORDER, sender
+from shared.events.catalogue import FORWARDED, REQUESTS, sender
 from shared.events.envelope import Headers
 from shared.events.message import Command, Message
 from shared.events.samples import envelope_of, sample_of
@@ -86,7 +86,7 @@ def corpus() -> Iterator[Sent]:
 
 
 def _open_to_all(type: type[Message]) -> bool:
-    return issubclass(type, Command) and type not in FROM_ORDER and sender(type) is None
+    return issubclass(type, Command) and sender(type) is None
 
 
 def _variants(type: type[Message]) -> Iterator[tuple[str, bytes, Headers]]:
@@ -167,5 +167,8 @@ def _wants(table: Any, tag: str, topic: str) -> bool:
     name = tag.rpartition(".")[0]
     if name in {t.tag().rpartition(".")[0] for t in table.handlers}:
         return True
-    passed_on = {t.tag().rpartition(".")[0] for t in FORWARDS} if topic == FORWARDED else set()
-    return not topic.endswith(".events") and name not in passed_on
+    [types] = [t.types for t in topics() if t.name == topic]
+    addressed = topic in (FORWARDED, REQUESTS) and name in {
+        t.tag().rpartition(".")[0] for t in types
+    }
+    return not topic.endswith(".events") and not addressed

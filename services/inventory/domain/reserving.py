@@ -18,8 +18,8 @@ from shared.events import Context, Event, Items, LineQuantity, StartTimer, State
 from shared.events.inventory import (
     BackorderLeft,
     BackorderQueued,
-    ReservationCommand,
     ReservationRejected,
+    ReservationRequest,
     ReserveStock,
     StockBackordered,
     StockReserved,
@@ -110,7 +110,7 @@ def _per_sku(lines: Iterable[LineQuantity]) -> dict[str, int]:
 def _grant(
     stocks: dict[str, Stock],
     wanted: dict[str, int],
-    m: ReservationCommand | ReservationTimer,
+    m: ReservationRequest | ReservationTimer,
     context: Context,
     *,
     lines: Sequence[LineQuantity],

@@ -67,7 +67,7 @@ async def test_the_logs_are_clean_at_every_step() -> None:
 async def test_a_parked_key_is_a_state_and_no_violation(evidence: Evidence, ids: Any) -> None:
     log = evidence["inventory"]
     log.delete(log.find("oms.inventory.reservation_consumed.v1", order_id=ids["plain"]))
-    parked = frozenset({("oms.inventory.commands", ids["plain"])})
+    parked = frozenset({("oms.order.requests", ids["plain"])})
     log.cut = log.cut._replace(parked=parked)
     report = evidence.judge()
     assert not [v for v in report.violations if v.invariant == 9]
