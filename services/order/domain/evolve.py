@@ -122,16 +122,20 @@ def _evolve_goods_and_money(state: Order, event: e.OrderEvent) -> Order:
             return replace(
                 state,
                 returns={**state.returns, event.return_id: event.refund.amount},
-                refunds_open=state.refunds_open + (event.refund.amount > 0),
+                refunds_open=state.refunds_open + (event.refund_id,) * (event.refund.amount > 0),
                 lines=_lines(state, event.lines, lambda x, n: replace(x, returned=x.returned + n)),
             )
         case e.RefundIssued():
             state = _pay(state, refunded=event.amount.amount)
-            return replace(state, refunds_open=state.refunds_open - 1)
+            return _refund_ended(state, event.refund_id)
         case e.RefundFailed():
-            return replace(state, refunds_open=state.refunds_open - 1)
+            return _refund_ended(state, event.refund_id)
         case _:
             raise TypeError(f"no rule folds {type(event).__name__} into an order")
+
+
+def _refund_ended(state: Order, refund_id: str) -> Order:
+    return replace(state, refunds_open=tuple(id for id in state.refunds_open if id != refund_id))
 
 
 def _placed(state: Order, event: e.OrderPlaced) -> Order:

@@ -92,7 +92,7 @@ def voided(state: Order, answer: VoidAnswered, context: Context) -> Items:
 
 def refunded(state: Order, answer: RefundAnswered, context: Context) -> Items:
     """The money is back with the shopper, or a person must see to it."""
-    if state.refunds_open == 0:
+    if answer.refund_id not in state.refunds_open:
         return []
     if answer.refused:
         failed = RefundFailed(

@@ -74,7 +74,7 @@ class Order(msgspec.Struct, frozen=True, gc=False, array_like=True):
     holds: dict[str, str] = {}
     holds_placed: int = 0
     returns: dict[str, int] = {}
-    refunds_open: int = 0
+    refunds_open: tuple[str, ...] = ()
 
     @property
     def reservation_id(self) -> str:

@@ -297,6 +297,17 @@ def test_refunds_of_single_units_add_up_to_all_goods():
     assert paid_back == 999 + 500 - 100, "all goods less the discount; shipping is kept"
 
 
+def test_a_refund_that_is_told_twice_counts_once_while_another_is_open():
+    scenario = x.after(*x.COMPLETED)
+    for n in (1, 2):
+        scenario.when(x.inspected(x.back(x.TEA, 1), n=n))
+    scenario.when(x.refunded(1, 310))
+    scenario.when(x.refunded(1, 310)).then_events()
+    scenario.when(x.refunded(2, 310))
+    told = [e.refund_id for e in scenario.log[STREAM] if isinstance(e, o.RefundIssued)]
+    assert told == [f"{x.ID}.r{n}.refund" for n in (1, 2)]
+
+
 def test_missing_units_are_not_refunded():
     scenario = x.after(*x.COMPLETED).when(x.inspected(x.back(x.TEA, 3, "missing")))
     (accepted,) = scenario.items
