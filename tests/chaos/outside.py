@@ -55,6 +55,7 @@ STEPS: dict[type[Command], str] = {
 class Sample:
     """One accepted order: when it was due (seconds since the start) and how long until it was accepted."""
 
+    order_id: str
     at_s: float
     took_s: float
     road: str
@@ -217,7 +218,7 @@ class Outside:
         if planned.order_id not in self.accepted:
             now = time.monotonic()
             self.accepted[planned.order_id] = due
-            self.samples.append(Sample(due - self.began, now - due, road))
+            self.samples.append(Sample(planned.order_id, due - self.began, now - due, road))
             self._flowed(planned.order_id)
 
     def _flowed(self, order_id: str) -> None:

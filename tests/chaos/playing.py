@@ -134,7 +134,7 @@ async def play(
                 rate=rate,
                 planned=len(plan.orders),
                 accepted=len(outside.accepted),
-                lost=tuple(sorted(set(outside.accepted) - _logged(there))),
+                lost=_lost(outside.samples, _logged(there)),
                 unfinished=tuple(outside.open_orders()),
                 parked=await parked_keys(Running.of(there.system)),
                 bank=sum(p.story in (SLOW_BANK, SHAKY_BANK) for p in plan.orders),
@@ -182,6 +182,11 @@ async def _items_known(system: System, count: int) -> None:
     async with asyncio.timeout(ITEMS_WITHIN_S):
         while _count(system.dsns["order"], "select count(*) from items") < count:
             await asyncio.sleep(0.1)
+
+
+def _lost(samples: list[Sample], logged: set[str]) -> tuple[str, ...]:
+    """Accepted orders of which the log does not know, each with the road that took it."""
+    return tuple(sorted(f"{s.order_id}, by {s.road}" for s in samples if s.order_id not in logged))
 
 
 def _logged(there: Town) -> set[str]:
