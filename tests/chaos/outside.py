@@ -123,17 +123,11 @@ class Outside:
         """Read its feed, all topics with one cursor."""
         headers = {"Authorization": f"Bearer {self.system.keys.service}"}
         url, topic, after = self.system.layout.url(service), f"oms.{service}.events", 0
-        async with httpx.AsyncClient(
-            base_url=url, headers=headers, timeout=10, trust_env=False
-        ) as http:
+        async with client(url, headers, self.retries) as http:
             while True:
-                page: list[dict[str, Any]] = []
-                try:
-                    answer = await http.get("/feed", params={"after": after, "limit": PAGE})
-                    answer.raise_for_status()
-                    page = msgspec.json.decode(answer.content)["items"]
-                except httpx.HTTPError:
-                    self.retries["feed away"] += 1
+                answer = await http.get("/feed", params={"after": after, "limit": PAGE})
+                answer.raise_for_status()
+                page = msgspec.json.decode(answer.content)["items"]
                 for item in page:
                     after = item["position"]
                     if item["topic"] == topic:
