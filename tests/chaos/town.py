@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 from psycopg.conninfo import make_conninfo
 
 from ops.cli.hosting import layout_of
@@ -112,6 +113,12 @@ class Clocks:
             for name in TOWN
         }
 
+    def clear(self) -> None:
+        """Remove the shared memory that the library leaves behind for every process that was killed."""
+        for path in Path("/dev/shm").glob("*faketime_s[eh]m_*"):
+            if not psutil.pid_exists(int(path.name.rpartition("_")[2])):
+                path.unlink(missing_ok=True)
+
     def jump(self, service: str, seconds: int) -> None:
         """From now on this clock is wrong by so much."""
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -160,6 +167,7 @@ async def town(data: Path) -> AsyncIterator[Town]:
     layout = replace(usual, services=TOWN, extra=_merged(usual.extra, clocks.environment()))
     changes: list[Change] = []
     async with AsyncExitStack() as stack:
+        stack.callback(clocks.clear)
         await asyncio.to_thread(disk.mount)
         stack.callback(disk.unmount)
         to_kafka, to_postgres = Road(kafka_road, guarded), Road(postgres_road, ports.postgres)

@@ -23,6 +23,7 @@ from ops.stack import create_database, postgres
 from ops.stack.ports import HOST, free_ports
 from ops.stack.postgres import EmbeddedPostgres
 from ops.stack.process import Child, spawn
+from ops.stack.state import READY
 from ops.stack.supervisor import Supervisor
 from ops.system.keys import Keys, ensure_keys
 from ops.system.layout import Layout
@@ -59,6 +60,13 @@ class House:
         for process in self.supervisor.snapshot().processes:
             if process.name == service and process.pid is not None:
                 os.kill(process.pid, signal.SIGTERM)
+
+    def ready_again(self, service: str) -> bool:
+        """Whether a service was started again, and serves."""
+        return any(
+            p.name == service and p.restarts > 0 and p.state == READY
+            for p in self.supervisor.snapshot().processes
+        )
 
     @property
     def logs(self) -> Iterator[tuple[str, str]]:
