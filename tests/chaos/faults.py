@@ -211,7 +211,7 @@ def _torn(which: str) -> Act:
 
 KINDS = (
     Kind("stopped and continued", stopped_and_continued, 2),
-    Kind("Postgres crashed", postgres_crashed, 2),
+    Kind("Postgres crashed", postgres_crashed, 4),
     Kind("Postgres backend killed", backend_killed),
     Kind("Postgres backends ended", backends_ended),
     Kind("Postgres connections run out", connections_out),
@@ -221,7 +221,7 @@ KINDS = (
     Kind("Postgres half-open", _deaf("postgres")),
     Kind("Postgres resets", _torn("postgres")),
     Kind("broker paused", broker_paused),
-    Kind("broker killed", broker_killed, 2),
+    Kind("broker killed", broker_killed, 4),
     Kind("broker wiped", broker_wiped),
     Kind("broker slow", _slow("kafka")),
     Kind("broker half-open", _deaf("kafka")),
