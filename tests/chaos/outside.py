@@ -40,7 +40,7 @@ LOOK_EVERY_S = 0.4
 PAGE = 500
 #: A record that led to nothing for so long is sent again: the broker may have lost it. Longer each time, because the
 #: services may only be behind.
-SEND_AGAIN_S, SEND_AGAIN_LONGEST_S = 8.0, 30.0
+SEND_AGAIN_S, SEND_AGAIN_LONGEST_S = 8.0, 16.0
 #: Where the warehouse says what.
 STEPS: dict[type[Command], str] = {
     f.StartPicking: "start",
