@@ -68,7 +68,7 @@ $(TOOLS)/.ready: requirements/tools.txt | $(BIN)/python
 # Asks the advisories of PyPI about every pinned package (dev.txt holds those of runtime.txt, too). Exit status 1 for a vulnerability, and 2 where nobody could be
 # asked: not having looked is not the same as having found nothing.
 audit: $(TOOLS)/.ready $(RUNTIME)
-	@$(BIN)/python -m ops.audit $(TOOLS)/bin/pip-audit requirements/dev.txt requirements/tools.txt
+	@$(BIN)/python -m ops.audit $(TOOLS)/bin/pip-audit requirements/dev.txt requirements/tools.txt requirements/chaos.txt
 
 # What the image holds: the very versions and hashes that it is built from. The tool checks it against CycloneDX's schema.
 sbom: $(TOOLS)/.ready
@@ -100,7 +100,14 @@ fuzz: $(READY)
 SECONDS ?= 600
 RATE ?= 20
 
-chaos: $(READY)
+# The clocks jump by a library that is compiled here; without it the run says so, and goes on.
+FAKETIME := $(VENV)/faketime
+
+$(FAKETIME)/.ready: requirements/chaos.txt | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --upgrade --no-deps --require-hashes --requirement requirements/chaos.txt \
+		--target $(FAKETIME) && touch $@ || echo "libfaketime could not be built (it needs gcc and make): no clock will jump"
+
+chaos: $(READY) $(FAKETIME)/.ready
 	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) --rate $(RATE) \
 		$(if $(SEED),--seed $(SEED)) $(if $(KINDS),--kinds "$(KINDS)") $(ARGS)
 
@@ -118,7 +125,7 @@ format: $(READY)
 
 # After a change of requirements/*.in: pin again, for every platform, without index addresses.
 lock: $(READY)
-	for set in runtime dev tools; do \
+	for set in runtime dev tools chaos; do \
 		$(BIN)/uv pip compile requirements/$$set.in --output-file requirements/$$set.txt \
 			--universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet; \
 	done

@@ -47,6 +47,9 @@ class Injector:
     began: float = field(default_factory=time.monotonic)
     injected: list[Injected] = field(default_factory=list)
     _probes: set[asyncio.Task[None]] = field(default_factory=set)
+    _http: httpx.AsyncClient = field(
+        default_factory=lambda: httpx.AsyncClient(timeout=2, trust_env=False)
+    )
 
     @property
     def missing(self) -> dict[str, str]:
@@ -61,6 +64,7 @@ class Injector:
     async def recovered(self) -> None:
         """Return when every fault's recovery was seen, or given up."""
         await asyncio.gather(*self._probes)
+        await self._http.aclose()
 
     async def _kill(self, until: float) -> None:
         random, queue = Random(f"{self.seed}/kills"), list[str]()
@@ -112,13 +116,12 @@ class Injector:
         """Recovered when its successor is ready."""
         url = f"{self.town.system.layout.url(name)}/readyz"
         deadline = time.monotonic() + RECOVERED_WITHIN_S
-        async with httpx.AsyncClient(timeout=2, trust_env=False) as http:
-            while time.monotonic() < deadline:
-                with suppress(httpx.TransportError):
-                    if self.town.pid(name) != killed and (await http.get(url)).is_success:
-                        fault.recovered_s = self._now()
-                        return
-                await asyncio.sleep(LOOK_EVERY_S)
+        while time.monotonic() < deadline:
+            with suppress(httpx.TransportError):
+                if self.town.pid(name) != killed and (await self._http.get(url)).is_success:
+                    fault.recovered_s = self._now()
+                    return
+            await asyncio.sleep(LOOK_EVERY_S)
 
     def _watch(self, probe: object) -> None:
         task = asyncio.ensure_future(probe)  # type: ignore[call-overload]

@@ -7,6 +7,7 @@ they know of the world they read from the services' feeds, which outlive any bro
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -28,9 +29,7 @@ from shared.events import Command, Event, StockLine, decode, read_headers
 from shared.events import fulfillment as f
 from shared.events import inventory as i
 from shared.events import order as o
-from shared.ledger.store import Partition
 from shared.service.ids import new_id
-from shared.stream.healer import CannotHeal, HttpHealer
 from shared.stream.kafka import KafkaProducer
 from shared.stream.port import BrokerLost
 from tests.chaos.patient import client
@@ -38,8 +37,10 @@ from tests.ledgerkit import home, outgoing
 
 FOLLOWED = ("order", "inventory", "fulfillment", "returns")
 LOOK_EVERY_S = 0.4
-#: A record that led to nothing for so long is sent again: the broker may have lost it.
-SEND_AGAIN_S = 8.0
+PAGE = 500
+#: A record that led to nothing for so long is sent again: the broker may have lost it. Longer each time, because the
+#: services may only be behind.
+SEND_AGAIN_S, SEND_AGAIN_LONGEST_S = 8.0, 16.0
 #: Where the warehouse says what.
 STEPS: dict[type[Command], str] = {
     f.StartPicking: "start",
@@ -54,6 +55,7 @@ STEPS: dict[type[Command], str] = {
 class Sample:
     """One accepted order: when it was due (seconds since the start) and how long until it was accepted."""
 
+    order_id: str
     at_s: float
     took_s: float
     road: str
@@ -67,6 +69,7 @@ class Outside:
     plan: Plan
     tracker: Tracker = field(init=False)
     accepted: dict[str, float] = field(default_factory=dict)
+    confirmed_due: float = 0.0
     samples: list[Sample] = field(default_factory=list)
     retries: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
@@ -89,17 +92,14 @@ class Outside:
             self._client("returns", "warehouse"),
             self.start,
         )
-        peers = {name: self.system.layout.url(name) for name in FOLLOWED}
-        self._healer = HttpHealer(peers, self.system.keys.service)
         for service in FOLLOWED:
-            self.start(self._follow(f"oms.{service}.events"))
+            self.start(self._follow(service))
 
     async def close(self) -> None:
         """Go home."""
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
-        await self._healer.close()
         for one in self._clients.values():
             await one.aclose()
         if self._producer is not None:
@@ -119,28 +119,30 @@ class Outside:
 
     # what they know
 
-    async def _follow(self, topic: str) -> None:
-        marks: dict[Partition, int] = {}
-        while True:
-            try:
-                for partition, head in (await self._healer.heads({topic})).items():
-                    while marks.get(partition, 0) < head.position:
-                        page = await self._healer.fetch(
-                            partition, marks.get(partition, 0), head.position
-                        )
-                        for record in page:
-                            envelope = read_headers(record.headers)
-                            message = decode(envelope.type, record.value)
-                            assert isinstance(message, Event)
-                            assert envelope.time is not None
-                            self._hear(message, envelope.time)
-                            marks[partition] = envelope.sequence or 0
-            except CannotHeal:
-                self.retries["feed away"] += 1
-            await asyncio.sleep(LOOK_EVERY_S)
+    async def _follow(self, service: str) -> None:
+        """Read its feed, all topics with one cursor."""
+        headers = {"Authorization": f"Bearer {self.system.keys.service}"}
+        url, topic, after = self.system.layout.url(service), f"oms.{service}.events", 0
+        async with client(url, headers, self.retries) as http:
+            while True:
+                answer = await http.get("/feed", params={"after": after, "limit": PAGE})
+                answer.raise_for_status()
+                page = msgspec.json.decode(answer.content)["items"]
+                for item in page:
+                    after = item["position"]
+                    if item["topic"] == topic:
+                        self._hear(item)
+                if len(page) < PAGE:
+                    await asyncio.sleep(LOOK_EVERY_S)
 
-    def _hear(self, event: Event, at: Any) -> None:
-        progress = self.tracker.apply(event, at)
+    def _hear(self, item: dict[str, Any]) -> None:
+        envelope = read_headers([(name, value.encode()) for name, value in item["headers"]])
+        event = decode(envelope.type, item["data"].encode())
+        assert isinstance(event, Event)
+        assert envelope.time is not None
+        progress = self.tracker.apply(event, envelope.time)
+        if isinstance(event, o.OrderConfirmed) and progress is not None:
+            self._flowed(event.order_id)
         for step in self._warehouse.react(event):
             self.start(self._work(step))
         if progress is not None:
@@ -210,7 +212,14 @@ class Outside:
         if planned.order_id not in self.accepted:
             now = time.monotonic()
             self.accepted[planned.order_id] = due
-            self.samples.append(Sample(due - self.began, now - due, road))
+            self.samples.append(Sample(planned.order_id, due - self.began, now - due, road))
+            self._flowed(planned.order_id)
+
+    def _flowed(self, order_id: str) -> None:
+        """Note the latest order that was both accepted and confirmed."""
+        due = self.accepted.get(order_id, 0.0)
+        if self.tracker.orders[order_id].confirmed_at is not None:
+            self.confirmed_due = max(self.confirmed_due, due)
 
     def _known(self, order_id: str) -> bool:
         progress = self.tracker.orders[order_id]
@@ -267,16 +276,17 @@ class Outside:
         acknowledged: Callable[[], None] = lambda: None,
     ) -> None:
         """Put a command on its topic until its outcome shows."""
-        sent = 0.0
+        due, wait_s = 0.0, SEND_AGAIN_S
         while not done():
-            if time.monotonic() - sent > SEND_AGAIN_S:
-                self.retries["sent to the topic again"] += sent > 0
+            if time.monotonic() > due:
+                self.retries["sent to the topic again"] += due > 0
                 try:
                     await self._publish(command)
                     acknowledged()
                 except BrokerLost:
                     self.retries["broker away"] += 1
-                sent = time.monotonic()
+                due = time.monotonic() + wait_s * random.uniform(0.8, 1.2)
+                wait_s = min(wait_s * 1.5, SEND_AGAIN_LONGEST_S)
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _publish(self, command: Command) -> None:

@@ -22,6 +22,8 @@ from tests.chaos.injector import KILLED, Injected, Injector
 from tests.chaos.outside import Outside, Sample
 from tests.chaos.town import Town, town
 
+#: What a run is to show: every order has ended so soon after the last fault.
+ENDED_SECONDS_MAX = 60.0
 #: The last fault is over so long before the last order is due.
 TAIL_S = 10.0
 ENDED_WITHIN_S = 240.0
@@ -91,6 +93,11 @@ class Result:
         return not (self.lost or self.unfinished or self.parked) and self.reconciled.clean
 
     @property
+    def in_time(self) -> bool:
+        """Whether every order had ended soon enough after the last fault."""
+        return self.ended_s <= ENDED_SECONDS_MAX
+
+    @property
     def last_line(self) -> str:
         """For scripts."""
         return (
@@ -112,7 +119,7 @@ async def play(
         try:
             await outside.open_shop()
             await _items_known(there.system, len(plan.products()))
-            injector = Injector(there, seed, lambda since: _flows(outside, since), kinds)
+            injector = Injector(there, seed, lambda since: outside.confirmed_due > since, kinds)
             breaking = asyncio.create_task(injector.run(max(0.0, seconds - TAIL_S)))
             outside.start(_shown(outside, injector, show))
             await asyncio.gather(outside.place_all(rate), breaking)
@@ -127,7 +134,7 @@ async def play(
                 rate=rate,
                 planned=len(plan.orders),
                 accepted=len(outside.accepted),
-                lost=tuple(sorted(set(outside.accepted) - _logged(there))),
+                lost=_lost(outside.samples, _logged(there)),
                 unfinished=tuple(outside.open_orders()),
                 parked=await parked_keys(Running.of(there.system)),
                 bank=sum(p.story in (SLOW_BANK, SHAKY_BANK) for p in plan.orders),
@@ -160,13 +167,6 @@ async def _shown(outside: Outside, injector: Injector, show: Show) -> None:
         )
 
 
-def _flows(outside: Outside, since: float) -> bool:
-    orders = outside.tracker.orders
-    return any(
-        due > since and orders[id].confirmed_at is not None for id, due in outside.accepted.items()
-    )
-
-
 async def _until_ended(outside: Outside) -> float:
     """When the last order had ended; or when it was enough."""
     deadline = time.monotonic() + ENDED_WITHIN_S
@@ -182,6 +182,11 @@ async def _items_known(system: System, count: int) -> None:
     async with asyncio.timeout(ITEMS_WITHIN_S):
         while _count(system.dsns["order"], "select count(*) from items") < count:
             await asyncio.sleep(0.1)
+
+
+def _lost(samples: list[Sample], logged: set[str]) -> tuple[str, ...]:
+    """Accepted orders of which the log does not know, each with the road that took it."""
+    return tuple(sorted(f"{s.order_id}, by {s.road}" for s in samples if s.order_id not in logged))
 
 
 def _logged(there: Town) -> set[str]:

@@ -7,12 +7,14 @@ import asyncio
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 from psycopg.conninfo import make_conninfo
 
 from ops.cli.hosting import layout_of
@@ -31,9 +33,10 @@ TOWN = tuple(name for name in SERVICES if name != "insights")
 PROCESSES = (*TOWN, "payments", "sink")
 POSTGRES = {"max_connections": "60", "shared_buffers": "64MB", "max_wal_size": "256MB"}
 DISK_BYTES = 4 << 30
-#: Debian's package `libfaketime`; ``OMS_FAKETIME`` names another place.
+#: Where `make chaos` builds it (requirements/chaos.txt); ``OMS_FAKETIME`` names another place.
 FAKETIME = Path(
-    os.environ.get("OMS_FAKETIME", "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+    os.environ.get("OMS_FAKETIME")
+    or Path(sys.prefix, "faketime/libfaketime/vendor/libfaketime/src/libfaketime.so.1")
 )
 
 
@@ -88,7 +91,11 @@ class Clocks:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.missing = "" if FAKETIME.exists() else f"no libfaketime at {FAKETIME} (OMS_FAKETIME)"
+        self.missing = (
+            ""
+            if FAKETIME.exists()
+            else f"no libfaketime at {FAKETIME}: `make chaos` builds it, with gcc and make"
+        )
 
     def environment(self) -> dict[str, dict[str, str]]:
         """What each service is started with."""
@@ -106,10 +113,18 @@ class Clocks:
             for name in TOWN
         }
 
+    def clear(self) -> None:
+        """Remove the shared memory that the library leaves behind for every process that was killed."""
+        for path in Path("/dev/shm").glob("*faketime_s[eh]m_*"):
+            if not psutil.pid_exists(int(path.name.rpartition("_")[2])):
+                path.unlink(missing_ok=True)
+
     def jump(self, service: str, seconds: int) -> None:
         """From now on this clock is wrong by so much."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        (self._folder / service).write_text(f"{seconds:+d}\n")
+        new = self._folder / f"{service}.new"
+        new.write_text(f"{seconds:+d}\n")
+        new.replace(self._folder / service)  # read at any moment, so never half written
 
 
 def _run(*argv: str) -> str:
@@ -152,6 +167,7 @@ async def town(data: Path) -> AsyncIterator[Town]:
     layout = replace(usual, services=TOWN, extra=_merged(usual.extra, clocks.environment()))
     changes: list[Change] = []
     async with AsyncExitStack() as stack:
+        stack.callback(clocks.clear)
         await asyncio.to_thread(disk.mount)
         stack.callback(disk.unmount)
         to_kafka, to_postgres = Road(kafka_road, guarded), Road(postgres_road, ports.postgres)

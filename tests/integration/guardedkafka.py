@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest
 
 from ops.stack import create_topics
+from ops.stack.jvm import find_java, kafka_classpath
 from ops.stack.kafka import EmbeddedKafka
 from ops.stack.ports import HOST, free_ports
 from shared.events import topics
@@ -62,6 +63,21 @@ class GuardedKafka(EmbeddedKafka):
     def guarded(self) -> str:
         """The guarded listener's `host:port`."""
         return f"{HOST}:{self.guarded_port}"
+
+    def change_password(self, user: str, password: str) -> None:
+        """What Strimzi does for a KafkaUser: from now on the old password lets nobody in."""
+        classpath = ":".join(str(jar) for jar in kafka_classpath())
+        tool = [str(find_java()), "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", classpath]
+        tool += ["kafka.admin.ConfigCommand", "--bootstrap-server", self.bootstrap, "--alter"]
+        tool += ["--entity-type", "users", "--entity-name", user]
+        told = subprocess.run(
+            [*tool, "--add-config", f"SCRAM-SHA-512=[password={password}]"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert told.returncode == 0, told.stdout + told.stderr
 
     def _format(self, java: str, classpath: str, properties: Path) -> None:
         """Users can only be made while formatting, as long as there is no other program for it here."""

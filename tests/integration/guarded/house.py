@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -22,6 +23,7 @@ from ops.stack import create_database, postgres
 from ops.stack.ports import HOST, free_ports
 from ops.stack.postgres import EmbeddedPostgres
 from ops.stack.process import Child, spawn
+from ops.stack.state import READY
 from ops.stack.supervisor import Supervisor
 from ops.system.keys import Keys, ensure_keys
 from ops.system.layout import Layout
@@ -49,6 +51,22 @@ class House:
     authority: Authority
     stranger: Authority
     issuer: Issuer
+    supervisor: Supervisor
+    settings: dict[str, dict[str, str]]
+
+    def restart(self, service: str, **settings: str) -> None:
+        """Let a service end, and start again with other settings, as a rollout does."""
+        self.settings[service].update(settings)
+        for process in self.supervisor.snapshot().processes:
+            if process.name == service and process.pid is not None:
+                os.kill(process.pid, signal.SIGTERM)
+
+    def ready_again(self, service: str) -> bool:
+        """Whether a service was started again, and serves."""
+        return any(
+            p.name == service and p.restarts > 0 and p.state == READY
+            for p in self.supervisor.snapshot().processes
+        )
 
     @property
     def logs(self) -> Iterator[tuple[str, str]]:
@@ -89,8 +107,21 @@ async def open_house(
             layout = Layout(data, free_base(), SERVICES, mail=False, extra=told)
             keys = ensure_keys(data, SERVICES)
             programs = layout.programs(kafka.guarded, dsns, keys)
-            async with Supervisor(data, programs):
-                yield House(layout, keys, kafka, superuser, dsns, authority, stranger, issuer)
+            settings = {program.name: dict(program.env) for program in programs}
+            programs = [replace(program, env=settings[program.name]) for program in programs]
+            async with Supervisor(data, programs) as supervisor:
+                yield House(
+                    layout,
+                    keys,
+                    kafka,
+                    superuser,
+                    dsns,
+                    authority,
+                    stranger,
+                    issuer,
+                    supervisor,
+                    settings,
+                )
     finally:
         await asyncio.to_thread(kafka.stop)
 

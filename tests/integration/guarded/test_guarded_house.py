@@ -8,7 +8,9 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
+from secrets import token_urlsafe
 from typing import Any
 
 import httpx
@@ -183,6 +185,53 @@ async def test_the_broker_is_closed_to_whoever_does_not_encrypt_or_trusts_anothe
             async with asyncio.timeout(8):
                 await producer.start()
         await producer.stop()
+
+
+async def test_a_kafka_password_is_replaced_and_no_order_is_lost(guests: Guests) -> None:
+    house, new = guests.house, token_urlsafe(24)
+    guests.secrets.add(new)
+    await stocked(guests)
+    taken: list[str] = []
+
+    async def shop() -> None:
+        while True:
+            with suppress(httpx.TransportError):  # it restarts: the same order again
+                taken.append(await placed(guests, f"K-{len(taken)}"))
+            await asyncio.sleep(0.1)
+
+    async def more() -> None:
+        upto = len(taken) + 3
+        await until(lambda: len(taken) >= upto, 30)
+
+    async with guests.client("order", "channel", channel="web") as orders:
+        shopping = asyncio.create_task(shop())
+        try:
+            await more()
+            await asyncio.to_thread(house.kafka.change_password, "order", new)
+            await more()
+            house.restart("order", OMS_KAFKA_PASSWORD=new)
+            await until(lambda: house.ready_again("order"), 30)
+            assert await refused(house, Login("order", PASSWORD, house.authority.ca))
+            await more()
+        finally:
+            shopping.cancel()
+            await asyncio.wait((shopping,))
+        assert shopping.cancelled(), shopping.exception()
+        for order_id in taken:
+            await until(partial(has_status, orders, order_id, "confirmed"), 30)
+
+
+async def refused(house: House, login: Login) -> bool:
+    """Whether the broker lets nobody in by that login."""
+    producer = KafkaProducer(house.kafka.guarded, login)
+    try:
+        async with asyncio.timeout(8):
+            await producer.start()
+    except (BrokerLost, TimeoutError):
+        return True
+    finally:
+        await producer.stop()
+    return False
 
 
 async def test_no_log_tells_a_secret_or_a_persons_data(guests: Guests) -> None:

@@ -23,7 +23,7 @@ async def vanishing(store: postgres.PostgresStore, road: Road) -> None:
     async with store.connection() as c:
         await c.execute("begin")
         await c.execute(LOCK)
-        road.deaf = True
+        await road.deafen()
         await c.execute("select 1")
 
 
@@ -40,7 +40,7 @@ async def test_a_transaction_whose_client_is_gone_holds_nobody_up(
             far = await at.store(make_conninfo(dsn, port=road.port))
             with pytest.raises(Unavailable):
                 await vanishing(far, road)
-            road.deaf = False
+            await road.hear()
             monkeypatch.setattr(postgres, "ANSWER_SECONDS_MAX", 10)
             near = await at.store(dsn)
             async with asyncio.timeout(8), near.connection() as c:

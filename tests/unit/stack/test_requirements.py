@@ -8,7 +8,7 @@ import pytest
 REQUIREMENTS = Path(__file__).parents[3] / "requirements"
 
 
-@pytest.mark.parametrize("name", ["runtime.in", "dev.in", "tools.in"])
+@pytest.mark.parametrize("name", ["runtime.in", "dev.in", "tools.in", "chaos.in"])
 def test_every_package_has_a_reason(name: str) -> None:
     lines = (REQUIREMENTS / name).read_text().splitlines()
     packages = [line for line in lines if line and not line.startswith(("#", "-"))]
@@ -17,7 +17,7 @@ def test_every_package_has_a_reason(name: str) -> None:
     assert [line for line in packages if not re.search(r" # \w.{8,}", line)] == []
 
 
-@pytest.mark.parametrize("name", ["runtime.txt", "dev.txt", "tools.txt"])
+@pytest.mark.parametrize("name", ["runtime.txt", "dev.txt", "tools.txt", "chaos.txt"])
 def test_every_pin_has_a_hash_and_no_address(name: str) -> None:
     text = (REQUIREMENTS / name).read_text()
     pins = re.split(r"\n(?=[a-z0-9])", text)
