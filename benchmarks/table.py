@@ -85,9 +85,7 @@ def _latencies(posts: Sequence[Figure]) -> Table:
     return out
 
 
-def _by_service(
-    title: str, by_scenario: dict[str, dict[str, float]], decimals: int = 1
-) -> Table:
+def _by_service(title: str, by_scenario: dict[str, dict[str, float]], decimals: int = 1) -> Table:
     out = _table(title)
     out.add_column("service")
     for scenario in by_scenario:
