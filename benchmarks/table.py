@@ -30,9 +30,11 @@ def figures(found: Sequence[Figure]) -> Table:
 
 
 def details(found: Iterable[Figure]) -> list[Table]:
-    """What belongs beside the figures: latencies of requests, memory and space by service."""
+    """What belongs beside the figures: processor time by process, latencies of requests, memory and space by service."""
     by_name = {f.name: f for f in found}
     out = []
+    if processor := _processor(by_name):
+        out.append(_by_service("Processor time (ms an order)", processor, 2))
     posts = [f for name, f in by_name.items() if name.startswith("post_orders")]
     if posts:
         out.append(_latencies(posts))
@@ -42,6 +44,17 @@ def details(found: Iterable[Figure]) -> list[Table]:
     ):
         if name in by_name:
             out.append(_by_service(title, by_name[name].details[key]))
+    return out
+
+
+def _processor(by_name: dict[str, Figure]) -> dict[str, dict[str, float]]:
+    """By journey and by its floor: unlike orders a second, this hardly depends on what else the machine does."""
+    out = {}
+    for scenario in ("journey", "views"):
+        for f in (f for name, f in by_name.items() if BY_NAME[name].scenario == scenario):
+            for column, prefix in ((scenario, ""), (f"{scenario} floor", "floor_")):
+                if spent := f.details.get(f"{prefix}cpu_ms_per_order"):
+                    out[column] = spent | {"sum": f.details[f"{prefix}cpu_ms_per_order_sum"]}
     return out
 
 
@@ -72,13 +85,13 @@ def _latencies(posts: Sequence[Figure]) -> Table:
     return out
 
 
-def _by_service(title: str, by_scenario: dict[str, dict[str, float]]) -> Table:
+def _by_service(title: str, by_scenario: dict[str, dict[str, float]], decimals: int = 1) -> Table:
     out = _table(title)
     out.add_column("service")
     for scenario in by_scenario:
         out.add_column(scenario, justify="right")
     for name in sorted({name for found in by_scenario.values() for name in found}):
-        out.add_row(name, *(number(found.get(name)) for found in by_scenario.values()))
+        out.add_row(name, *(number(found.get(name), decimals) for found in by_scenario.values()))
     return out
 
 
@@ -99,8 +112,8 @@ def target(name: str) -> str:
     return "" if wanted.target is None else f"{sign} {number(wanted.target)}"
 
 
-def number(value: float | None) -> str:
+def number(value: float | None, decimals: int = 1) -> str:
     """A number as people read it."""
     if value is None:
         return ""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.{decimals}f}"

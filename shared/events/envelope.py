@@ -6,7 +6,7 @@ from the next record and from a gap.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -80,7 +80,7 @@ class BadEnvelope(ValueError):
     """A record's headers are not a CloudEvent."""
 
 
-def read_headers(headers: Iterable[tuple[str, bytes]]) -> Envelope:
+def read_headers(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> Envelope:
     """The envelope in a record's headers. Raises `BadEnvelope` naming the header that is missing or unreadable.
 
     Binary content mode only: a structured event (``content-type: application/cloudevents+json``) is refused.
@@ -145,6 +145,7 @@ def _position(raw: bytes, *, least: int = 1) -> int:
     return int(raw)
 
 
+@lru_cache(maxsize=64)  # as above
 def _time(raw: bytes | None) -> datetime | None:
     if raw is None:
         return None

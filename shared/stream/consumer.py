@@ -7,7 +7,7 @@ next; when its predecessor is above the watermark something was lost, and is fet
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import structlog
@@ -206,11 +206,12 @@ class ConsumerRuntime:
             )
         passed: Record | None = None
         for record in records:
-            if (beyond := self._pass(record, mark)) is not None:
-                mark, passed = beyond, record
+            headers = dict(record.headers)
+            if (sequence := self._pass(headers, record.topic, mark.sequence)) is not None:
+                mark, passed = Mark(record.offset + 1, sequence), record
                 continue
             passed = None
-            task, previous = self.task(record, mark)
+            task, previous = self.task(record, mark, headers)
             if previous is not None:
                 if task.mark.sequence <= mark.sequence:
                     self.counters.duplicates += 1
@@ -228,22 +229,21 @@ class ConsumerRuntime:
             out.append(_skip(passed, mark))
         return out, None
 
-    def _pass(self, record: Record, mark: Mark) -> Mark | None:
-        """The mark behind a record that is next in its chain and of a type that nobody here wants: most records of some
-        topics, so they cost a look at three headers and no task. None for every other record."""
-        headers = dict(record.headers)
+    def _pass(self, headers: dict[str, bytes], topic: str, before: int) -> int | None:
+        """The position of a record that is next in its chain after ``before`` and of a type that nobody here wants: most
+        records of some topics, so they cost a look at four headers and no task. None for every other record."""
         kind = headers.get("ce_type", b"")
-        if kind not in self._unwanted and not self._is_unwanted(kind, record.topic):
+        if kind not in self._unwanted and not self._is_unwanted(kind, topic):
             return None
-        if headers.get("ce_source") != self._source_bytes.get(record.topic):
+        if headers.get("ce_source") != self._source_bytes.get(topic):
             return None
-        if headers.get("ce_previous") != b"%d" % mark.sequence:
+        if headers.get("ce_previous") != b"%d" % before:
             return None
         try:
             sequence = int(headers["ce_sequence"])
         except (KeyError, ValueError):
             return None
-        return Mark(record.offset + 1, sequence) if mark.sequence < sequence < 2**63 else None
+        return sequence if before < sequence < 2**63 else None
 
     def _is_unwanted(self, kind: bytes, topic: str) -> bool:
         try:
@@ -254,13 +254,15 @@ class ConsumerRuntime:
             self._unwanted.add(kind)
         return unwanted
 
-    def task(self, record: Record, mark: Mark) -> tuple[RecordTask, int | None]:
+    def task(
+        self, record: Record, mark: Mark, headers: Mapping[str, bytes]
+    ) -> tuple[RecordTask, int | None]:
         """The task of one record, and its predecessor's position when it is part of its producer's chain. A record that
         cannot be read becomes a task that parks it."""
         task = _skip(record, mark)
         previous = None
         try:
-            envelope = read_headers(record.headers)
+            envelope = read_headers(headers)
             task.id = envelope.name
             task.correlation_id = envelope.correlation_id
             task.actor = envelope.actor

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Any
 
 import structlog
@@ -27,19 +28,22 @@ METADATA_MS_MAX = 10_000
 #: The client fetches ahead, so much of each partition, and a service that is behind has dozens of partitions. A larger
 #: record comes all the same, alone.
 FETCH_BYTES_MAX = 256 << 10
-
-
+#: A broker that has records answers sooner than this.
+FRESH_MS = 5
 #: Around an undecodable record so many are read at once, of each partition.
 STEPS_MAX = 500
 #: The headers of what stands for a record that the client cannot decode: no CloudEvent, so that it is parked.
 UNDECODABLE = [
     ("undecodable", b"a header's name is not UTF-8: look at the topic with another client")
 ]
+_VALUE = itemgetter(1)
 
 
 def _record(r: Any) -> Record:
     """Kafka knows null for key, value and headers; nothing here makes a difference between null and empty."""
-    headers = [(name, value or b"") for name, value in r.headers]
+    headers = r.headers  # a dozen of each record: copied only where one of them is null
+    if None in map(_VALUE, headers):
+        headers = [(name, value or b"") for name, value in headers]
     return Record(r.topic, r.partition, r.offset, r.key or b"", r.value or b"", headers)
 
 
@@ -121,6 +125,7 @@ class KafkaConsumer:
         login: Login = OPEN,
     ) -> None:
         self._topics = list(topics)
+        self._records_max = records_max
         self._client = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             **login.options(),
@@ -159,7 +164,7 @@ class KafkaConsumer:
     async def poll(self, timeout_seconds: float) -> dict[Partition, list[Record]]:
         try:
             try:
-                fetched = await self._client.getmany(timeout_ms=int(timeout_seconds * 1000))
+                fetched = await self._fetch(int(timeout_seconds * 1000))
             except UnicodeDecodeError:
                 fetched = await self._step_over()
         except (KafkaError, OSError) as error:
@@ -174,6 +179,20 @@ class KafkaConsumer:
         out = {(tp.topic, tp.partition): list(map(_record, some)) for tp, some in fetched.items()}
         self._next |= {partition: some[-1].offset + 1 for partition, some in out.items() if some}
         return out
+
+    async def _fetch(self, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
+        """What is there, or comes in time. Records that the client holds already came right after the last poll, and while
+        it held them it asked for no others: what the broker got since then is fetched now, or it would wait here until the
+        poll after this one."""
+        held: dict[TopicPartition, list[Any]] = await self._client.getmany(timeout_ms=0)
+        room = self._records_max - sum(map(len, held.values()))
+        if room > 0:
+            fresh = await self._client.getmany(
+                timeout_ms=FRESH_MS if held else timeout_ms, max_records=room
+            )
+            for tp, some in fresh.items():
+                held.setdefault(tp, []).extend(some)
+        return held
 
     async def _step_over(self) -> dict[TopicPartition, list[Any]]:
         """Read one record at a time, up to one that the client cannot decode, and put something in its place that can be

@@ -6,7 +6,7 @@ showed the gap. Nothing follows a record that was lost last, so no chain shows t
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -73,7 +73,9 @@ class Reader(Protocol):
     counters: Counters
     busy: bool
 
-    def task(self, record: Record, mark: Mark) -> tuple[RecordTask, int | None]: ...
+    def task(
+        self, record: Record, mark: Mark, headers: Mapping[str, bytes]
+    ) -> tuple[RecordTask, int | None]: ...
 
     async def submit(self, tasks: list[RecordTask], expected: dict[Partition, Mark]) -> None: ...
 
@@ -171,7 +173,7 @@ class Recovery:
             )
         tasks: list[RecordTask] = []
         for record in page:
-            task, previous = self._reader.task(record, mark)
+            task, previous = self._reader.task(record, mark, dict(record.headers))
             if previous != mark.sequence:
                 raise ChainBroken(
                     f"the feed of {partition} has no successor of {mark.sequence}", gap.offset

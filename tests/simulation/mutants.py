@@ -94,7 +94,7 @@ def _tasks(*, watermark: bool, chain: bool) -> Any:
             return right(self, partition, records)
         mark, out = self.marks[partition], []
         for record in records:
-            task, _ = self.task(record, mark)
+            task, _ = self.task(record, mark, dict(record.headers))
             if watermark and task.chained and task.mark.sequence <= mark.sequence:
                 task = consumer._skip(record, mark)
             mark = task.mark
