@@ -175,13 +175,14 @@ def _same(
 
 
 def _in_order(dossier: Dossier, tally: Tally) -> None:
-    """In each consumer, messages of one topic were handled in the order of their positions.
+    """In each consumer, one sender's messages of one topic were handled in the order of their positions.
 
+    Positions are a sender's own: those of two that write to one commands topic say nothing about each other.
     The first that a message caused counts: more may come of it later, by timers and answers to calls.
     """
     causes = {entry.id: entry for entry in dossier.entries() if entry.row.topic is not None}
     seen: set[tuple[str, str]] = set()
-    by_consumer: dict[tuple[str, str], list[tuple[int, int, Entry]]] = defaultdict(list)
+    by_sender: dict[tuple[str, str, str], list[tuple[int, int, Entry]]] = defaultdict(list)
     for entry in sorted(dossier.entries(), key=lambda x: x.row.position):
         cause = causes.get(entry.meta.causation)
         first = (entry.service, entry.meta.causation) not in seen
@@ -189,8 +190,8 @@ def _in_order(dossier: Dossier, tally: Tally) -> None:
             seen.add((entry.service, entry.meta.causation))
             assert cause.row.topic is not None
             at = (entry.row.position, cause.row.position, entry)
-            by_consumer[entry.service, cause.row.topic].append(at)
-    for (_, topic), handled in by_consumer.items():
+            by_sender[entry.service, cause.service, cause.row.topic].append(at)
+    for (_, _, topic), handled in by_sender.items():
         last = 0
         for _, position, entry in sorted(handled, key=lambda x: x[0]):
             tally.saw(IN_ORDER)

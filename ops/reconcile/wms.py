@@ -10,8 +10,12 @@ from shared.events import fulfillment as f
 from shared.events import wms as w
 
 ASKED = Check(6, "an external warehouse is asked once for what was opened there, and answers once")
+COUNTED = Check(6, "what an external warehouse answers was asked for, and counts once")
 LEFT = Check(6, "what an external warehouse sends was cleared first, and is known here, once")
-CHECKS = (ASKED, LEFT)
+CHECKS = (ASKED, COUNTED, LEFT)
+
+#: Any of these shows that the warehouse has taken notice of what was submitted.
+ANSWERED = (w.FulfillmentAccepted, w.FulfillmentRejected, w.PickTaken, w.CancellationSettled)
 
 
 def check_external(dossier: Dossier, cuts: Cuts, tally: Tally) -> None:
@@ -22,6 +26,7 @@ def check_external(dossier: Dossier, cuts: Cuts, tally: Tally) -> None:
         fulfillment_id = stream.removeprefix("wmsorder-")
         told = dossier.streams.get(f"fulfillment-{fulfillment_id}", [])
         _asked(asked, told, "fulfillment" in cuts, tally)
+        _counted(asked, tally)
         _sent(asked, tally)
         if "fulfillment" in cuts:
             _known(fulfillment_id, asked, told, cuts, tally)
@@ -48,6 +53,52 @@ def _asked(asked: list[Entry], told: list[Entry], both: bool, tally: Tally) -> N
             why = f"{m.fulfillment_id} was submitted or answered before"
             tally.violation(ASKED, entry, why)
         said.add(type(m))
+
+
+def _counted(asked: list[Entry], tally: Tally) -> None:
+    """Every answer follows what it answers, and counts once; never more units than were asked for, or picked."""
+    ordered: Counter[tuple[str, str]] = Counter()
+    picked: Counter[tuple[str, str]] = Counter()
+    packed: Counter[tuple[str, str]] = Counter()
+    seen: set[tuple[type[Event], str | None]] = set()
+    for entry, m in events(asked, w.WmsEvent):
+        before = {t for t, _ in seen}
+        about = (type(m), _name(m))
+        again = about in seen
+        seen.add(about)
+        if isinstance(m, w.FulfillmentSubmitted):
+            ordered = Counter(tally_units(m.lines))
+        if not isinstance(m, w.PrivateWmsEvent):
+            continue
+        tally.saw(COUNTED)
+        settles = isinstance(m, w.CancellationSettled)
+        if (w.WmsCancellationRequested if settles else w.FulfillmentSubmitted) not in before:
+            tally.violation(COUNTED, entry, f"{m.tag()} answers what was never asked")
+        elif again:
+            why = f"{m.tag()} about {about[1] or m.fulfillment_id} was counted before"
+            tally.violation(COUNTED, entry, why)
+        elif isinstance(m, w.PickTaken):
+            picked.update(tally_units(m.lines))
+            if not picked <= ordered:
+                tally.violation(COUNTED, entry, "more was picked than was asked for")
+        elif isinstance(m, w.PackageTaken):
+            packed.update(tally_units(m.lines))
+            if not packed <= picked:
+                tally.violation(COUNTED, entry, "more was packed than was picked")
+    types = {t for t, _ in seen}
+    if w.FulfillmentSubmitted in types and types.isdisjoint(ANSWERED):
+        tally.in_flight("fulfillments that an external warehouse has not answered")
+    if w.WmsCancellationRequested in types and w.CancellationSettled not in types:
+        tally.in_flight("cancellations that an external warehouse has not answered")
+
+
+def _name(m: w.WmsEvent) -> str | None:
+    """What of a fulfillment an answer is about; None when there is only one of its kind."""
+    if isinstance(m, w.PickTaken):
+        return m.pick_id
+    if isinstance(m, w.PackageTaken | w.PackageCleared | w.PackageLeft | w.PackageArrived):
+        return m.package
+    return None
 
 
 def _sent(asked: list[Entry], tally: Tally) -> None:

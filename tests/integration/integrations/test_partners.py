@@ -8,10 +8,14 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from psycopg.conninfo import make_conninfo
 
 from ops import stack as local_stack
+from ops.reconcile import Report, Sources, reconcile
+from ops.reconcile.wms import CHECKS
 from shared.events import Envelope, Message, StockLine, encode
 from shared.events import wms as w
 from shared.events.catalogue import FORWARDED
@@ -254,3 +258,53 @@ async def test_a_rejection_and_a_cancellation_go_through_the_order(world: World)
     await say(world, w.ReportCancellationAccepted(**stopped))
     settled = "select count(*) from wms_orders where cancellation = 'ACCEPTED'"
     await holds(lambda: world.count(settled, service="integrations") == 1, 60)
+
+
+#: What is done to the integrations' log, and what reconciliation must say of it.
+PLANTED = {
+    "an answer that was never asked for": (
+        """insert into messages
+           select position + 100000, replace(stream, '.f1', '.f9'), 1, type, topic, partition, previous, key, at, meta,
+                  convert_to(replace(convert_from(data, 'UTF8'), '.f1', '.f9'), 'UTF8')
+           from messages where type = 'oms.wms.fulfillment_accepted.v1'""",
+        "oms.wms.fulfillment_accepted.v1 answers what was never asked",
+    ),
+    "an answer counted twice": (
+        """insert into messages
+           select m.position + 200000, m.stream, (select max(version) + 1 from messages where stream = m.stream),
+                  m.type, m.topic, m.partition, m.previous, m.key, m.at, m.meta, m.data
+           from messages m where m.type = 'oms.wms.pick_taken.v1'""",
+        "oms.wms.pick_taken.v1 about 77 was counted before",
+    ),
+}
+
+
+async def reconciled(world: World, seconds: float = 0.0) -> Report:
+    """Reconciliation of the logs; the provider's ledger is in the order service's memory, and there is no mail."""
+    return await reconcile(Sources(world.dsns, None, None), settle_seconds=seconds)
+
+
+@pytest.mark.slow
+async def test_the_handshakes_reconcile_and_what_is_planted_in_them_is_named(world: World) -> None:
+    """Of what the tests above left in the real logs. Last: it spoils them."""
+    report = await reconciled(world, 20)
+    assert report.violations == ()
+    checked = {c.check: c.checked for c in report.counts}
+    assert all(checked[check.says] for check in CHECKS), checked
+    unanswered = "cancellations that an external warehouse has not answered"
+    assert unanswered not in report.in_flight
+
+    for service in SERVICES:
+        if world.running(service):
+            await world.stop(service)
+    superuser = make_conninfo(world.stack.postgres, dbname="oms_integrations")
+    with psycopg.connect(superuser, autocommit=True) as c:
+        for sql, _ in PLANTED.values():
+            assert c.execute(sql).rowcount > 0
+        gone = "delete from messages where type = 'oms.wms.cancellation_settled.v1'"
+        assert c.execute(gone).rowcount == 1
+    report = await reconciled(world)
+    said = [v.message for v in report.violations if v.invariant == 6]
+    for name, (_, why) in PLANTED.items():
+        assert any(why in message for message in said), (name, report.violations)
+    assert report.in_flight[unanswered] == 1
