@@ -12,7 +12,7 @@ from typing import Any, Self
 from ops.cli.client import Running, find
 from ops.cli.codes import Exit
 from ops.cli.output import Output
-from ops.demo.catalogue import AUTOMATIC
+from ops.demo.catalogue import AUTOMATIC, EXTERNAL
 from ops.stack import Ports, state
 from ops.stack.supervisor import Change
 from ops.system import Layout, running
@@ -31,8 +31,11 @@ class Host:
 
 
 def layout_of(data: Path, port_base: int) -> Layout:
-    """The system as the command line starts it: one location is automatic."""
-    extra = {"fulfillment": {"OMS_AUTOMATIC_LOCATIONS": f'["{AUTOMATIC}"]'}}
+    """The system as the command line starts it: one location is automatic, another an external warehouse's."""
+    extra = {
+        "fulfillment": {"OMS_AUTOMATIC_LOCATIONS": f'["{AUTOMATIC}"]'},
+        "integrations": {"OMS_WMS_LOCATIONS": f'["{EXTERNAL}"]'},
+    }
     return Layout(data.resolve(), port_base, extra=extra)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from shared.events import Message, catalogue
 from shared.ledger.table import Table
 
+#: What else a service handles where an installation asks for it.
+ALL_OF = {"integrations": {"wms_locations": frozenset({"any"})}}
 HOME = Path(__file__).parents[2] / "services"
 
 
@@ -21,7 +23,9 @@ def tables() -> dict[str, Table]:
     found = {}
     for path in sorted(HOME.glob("*/handlers.py")):
         module = import_module(f"services.{path.parent.name}.handlers")
-        found[path.parent.name] = module.TABLE if hasattr(module, "TABLE") else module.table()
+        name = path.parent.name
+        every = ALL_OF.get(name, {})
+        found[name] = module.TABLE if hasattr(module, "TABLE") else module.table(**every)
     return found
 
 

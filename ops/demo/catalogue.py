@@ -2,8 +2,10 @@
 
 from typing import NamedTuple
 
-#: Locations with people: the warehouse simulation answers for them.
+#: Locations with people.
 STAFFED = ("GLA", "LON", "MAN")
+#: The one among them that an external warehouse's own system keeps, and answers for by topic.
+EXTERNAL = "GLA"
 #: A location that confirms by itself (an automated warehouse).
 AUTOMATIC = "AUTO"
 

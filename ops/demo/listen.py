@@ -10,9 +10,12 @@ from aiokafka.structs import ConsumerRecord
 
 from shared.events import Event, decode, read_headers
 
-EVENT_TOPICS = tuple(
-    f"oms.{name}.events"
-    for name in ("order", "inventory", "fulfillment", "returns", "notifications")
+EVENT_TOPICS = (
+    *(
+        f"oms.{name}.events"
+        for name in ("order", "inventory", "fulfillment", "returns", "notifications")
+    ),
+    "oms.wms.requests",
 )
 
 

@@ -39,19 +39,20 @@ class _Job:
 
 
 class Warehouse:
-    """Reacts to events of staffed locations, until each fulfillment's last parcel has arrived.
+    """Reacts to events of staffed locations but ``external``, until each fulfillment's last parcel has arrived.
 
     ``planned`` tells what a shelf or a packer has in store for an order; an order that is not of the plan (a visitor's
     own) is handled like any other.
     """
 
-    def __init__(self, planned: Callable[[str], Planned | None]) -> None:
+    def __init__(self, planned: Callable[[str], Planned | None], external: str = "") -> None:
         self._planned = planned
+        self._elsewhere = {AUTOMATIC, external}
         self._jobs: dict[str, _Job] = {}
 
     def react(self, event: Event) -> list[Step]:
         """The next steps after an event."""
-        if isinstance(event, f.FulfillmentOpened) and event.location != AUTOMATIC:
+        if isinstance(event, f.FulfillmentOpened) and event.location not in self._elsewhere:
             self._jobs[event.fulfillment_id] = _Job(event.lines)
         if not isinstance(event, f.FulfillmentEvent) or event.fulfillment_id not in self._jobs:
             return []
@@ -115,15 +116,21 @@ def _pack(event: f.ItemsPicked, parcels: list[Lines]) -> list[Step]:
 
 
 def _ship(event: f.PackageReleased) -> f.ShipPackage:
-    digest = sha256(event.package_id.encode()).digest()
-    carrier = CARRIERS[digest[0] % len(CARRIERS)]
+    carrier, number = consignment(event.package_id)
     return f.ShipPackage(
         fulfillment_id=event.fulfillment_id,
         order_id=event.order_id,
         package_id=event.package_id,
         carrier=carrier,
-        tracking_number=f"{carrier[:2].upper()}{int.from_bytes(digest[1:6]):013}GB",
+        tracking_number=number,
     )
+
+
+def consignment(package_id: str) -> tuple[str, str]:
+    """Who takes a package, and the number that it has there."""
+    digest = sha256(package_id.encode()).digest()
+    carrier = CARRIERS[digest[0] % len(CARRIERS)]
+    return carrier, f"{carrier[:2].upper()}{int.from_bytes(digest[1:6]):013}GB"
 
 
 def _deliver(event: f.Shipped) -> f.ConfirmDelivery:

@@ -10,10 +10,12 @@ from typing import Any, Self
 
 from ops.cli.client import Running, get
 from ops.cli.codes import CliError, Exit
+from ops.demo.catalogue import EXTERNAL
 from ops.demo.customers import Customers
+from ops.demo.external import ExternalWarehouse
 from ops.demo.listen import Listener, listening
 from ops.demo.outside import OutsideProducer
-from ops.demo.plan import Plan
+from ops.demo.plan import Plan, Planned
 from ops.demo.shoppers import Shoppers
 from ops.demo.tracker import Tracker
 from ops.demo.warehouse import Step, Warehouse
@@ -45,6 +47,7 @@ class World:
     customers: Customers
     shoppers: Shoppers
     warehouse: Warehouse
+    external: ExternalWarehouse
     start: Callable[[Coroutine[Any, Any, None]], None]
     heard_at: float = field(default_factory=monotonic)
     seconds: float = 0.0
@@ -127,6 +130,7 @@ class World:
                 progress = self.tracker.apply(event, at)
                 for step in self.warehouse.react(event):
                     self.start(self._work(step))
+                self.external.hear(event)
                 if progress is not None:
                     self.customers.hear(event, progress.planned)
 
@@ -146,6 +150,11 @@ async def world(running: Running, plan: Plan) -> AsyncIterator[World]:
         helpdesk = await stack.enter_async_context(running.http("returns", "agent"))
         receiving = await stack.enter_async_context(running.http("returns", "warehouse"))
         jobs = await stack.enter_async_context(_Jobs())
+
+        def planned(order_id: str) -> Planned | None:
+            progress = tracker.orders.get(order_id)
+            return progress.planned if progress else None
+
         there = World(
             running=running,
             plan=plan,
@@ -154,7 +163,8 @@ async def world(running: Running, plan: Plan) -> AsyncIterator[World]:
             listener=listener,
             customers=Customers(plan, producer, orders, helpdesk, receiving, jobs.start),
             shoppers=Shoppers(running, producer, running.data / "inbox"),
-            warehouse=Warehouse(lambda id: p.planned if (p := tracker.orders.get(id)) else None),
+            warehouse=Warehouse(planned, EXTERNAL),
+            external=ExternalWarehouse(producer, planned, jobs.start),
             start=jobs.start,
         )
         jobs.start(there.listen())

@@ -12,6 +12,7 @@ from services.order.domain.state import Order
 from services.order.items import KnownItems
 from shared.events import Address, Charge, Customer, OrderLine
 from shared.events import order as e
+from shared.events.limits import CHARGES_MAX, LINES_MAX
 from shared.ledger.work import Outcome
 from shared.service import (
     Call,
@@ -74,8 +75,8 @@ class OrderIn(Input):
     channel: Identifier
     external_id: Identifier
     currency: CurrencyCode
-    lines: Annotated[list[LineIn], Field(min_length=1, max_length=placing.LINES_MAX)]
-    charges: Annotated[tuple[ChargeIn, ...], Field(max_length=100)] = ()
+    lines: Annotated[list[LineIn], Field(min_length=1, max_length=LINES_MAX)]
+    charges: Annotated[tuple[ChargeIn, ...], Field(max_length=CHARGES_MAX)] = ()
     customer: CustomerIn = CustomerIn()
     ship_to: AddressIn = AddressIn()
     payment_method: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9_.:-]*$")] = ""

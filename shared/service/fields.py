@@ -20,8 +20,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-QUANTITY_MAX = 1_000_000
-MINOR_UNITS_MAX = 2**53
+from shared.events.limits import AMOUNT_MAX, QUANTITY_MAX
+
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
 _DATE_TIME = re.compile(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:")
 _CODE = r"^[A-Za-z0-9](?:[A-Za-z0-9._:/+ -]*[A-Za-z0-9._:/+-])?$"
@@ -84,8 +84,8 @@ Sku = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64,
 Quantity = Annotated[int, Field(strict=True, ge=1, le=QUANTITY_MAX)]
 """Pieces, 1 to 1,000,000; a JSON integer (2.0, "2" and true are refused)."""
 
-MinorUnits = Annotated[int, Field(strict=True, ge=0, le=MINOR_UNITS_MAX)]
-"""Money in minor units of its currency, 0 to 2^53; a JSON integer."""
+MinorUnits = Annotated[int, Field(strict=True, ge=0, le=AMOUNT_MAX)]
+"""Money in minor units of its currency, 0 to 2^53 - 1; a JSON integer."""
 
 Position = Annotated[int, Field(ge=0, lt=2**63)]
 """A version or position, 0 to 2^63 - 1 (PostgreSQL's bigint); for query and path parameters."""

@@ -31,8 +31,11 @@ from tests.portrange import free_base
 TOWN = tuple(name for name in SERVICES if name != "insights")
 #: Everything that is killed, the provider and the mail server included.
 PROCESSES = (*TOWN, "payments", "sink")
+#: The town works in all of its warehouses itself.
+NO_PARTNER = {"integrations": {"OMS_WMS_LOCATIONS": "[]"}}
 POSTGRES = {"max_connections": "60", "shared_buffers": "64MB", "max_wal_size": "256MB"}
 DISK_BYTES = 4 << 30
+ROOM_BYTES, FILL_ATTEMPTS = 256 << 10, 20
 #: Where `make chaos` builds it (requirements/chaos.txt); ``OMS_FAKETIME`` names another place.
 FAKETIME = Path(
     os.environ.get("OMS_FAKETIME")
@@ -72,18 +75,21 @@ class Disk:
         postgres.wait_ready(60)
 
     def fill(self) -> None:
-        """Leave no room."""
-        found = os.statvfs(self._at)
-        used = (found.f_blocks - found.f_bfree) * found.f_frsize
-        self._resize(used)
+        """Leave next to no room. The database writes meanwhile, and no disk gets smaller than what is on it."""
+        for room in range(1, FILL_ATTEMPTS + 1):
+            found = os.statvfs(self._at)
+            used = (found.f_blocks - found.f_bfree) * found.f_frsize
+            if not (failed := self._resize(used + room * ROOM_BYTES)):
+                return
+        raise RuntimeError(f"the disk could not be made small: {failed}")
 
     def free(self) -> None:
         """Make room again."""
-        self._resize(DISK_BYTES)
+        if failed := self._resize(DISK_BYTES):
+            raise RuntimeError(f"the disk could not be made large again: {failed}")
 
-    def _resize(self, size: int) -> None:
-        if failed := _run("mount", "-o", f"remount,size={size}", str(self._at)):
-            raise RuntimeError(f"the disk could not be resized: {failed}")
+    def _resize(self, size: int) -> str:
+        return _run("mount", "-o", f"remount,size={size}", str(self._at))
 
 
 class Clocks:
@@ -164,7 +170,9 @@ async def town(data: Path) -> AsyncIterator[Town]:
     guarded, kafka_road, postgres_road = free_ports(3)
     disk, clocks = Disk(data / "disk"), Clocks(data / "clocks")
     usual = layout_of(data, free_base())
-    layout = replace(usual, services=TOWN, extra=_merged(usual.extra, clocks.environment()))
+    layout = replace(
+        usual, services=TOWN, extra=_merged(usual.extra, NO_PARTNER, clocks.environment())
+    )
     changes: list[Change] = []
     async with AsyncExitStack() as stack:
         stack.callback(clocks.clear)

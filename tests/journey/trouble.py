@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from ops.demo.catalogue import AUTOMATIC
+from ops.demo.catalogue import AUTOMATIC, EXTERNAL
 from ops.demo.outside import OutsideProducer
 from ops.stack.ports import HOST
 from ops.system import Layout
@@ -24,12 +24,14 @@ from shared.events import inventory as i
 from shared.events import notifications as n
 from shared.events import order as o
 from shared.events import returns as r
+from shared.events import wms as w
 from tests.integration.demo.command import oms
 from tests.journey.overhear import Overheard, overhearing
 from tests.ledgerkit import until
 
 SKU = "TROUBLE"  # sent by itself, from the automatic location
 KEPT = "KEPT"  # on a shelf where nobody picks
+AFAR = "AFAR"  # in an external warehouse
 #: So short that a slow payment outlives it; and returns that are never agreed to by rule.
 SETTINGS = {
     "OMS_HOLD_SECONDS": "3",
@@ -67,8 +69,9 @@ class _Day:
                     i.RegisterItem(sku=SKU),
                     i.ReceiveStock(movement_id="m-1", lines=(_stock(SKU, 100),)),
                     i.ReceiveStock(movement_id="m-2", lines=(_stock(KEPT, 100, "shelf"),)),
+                    i.ReceiveStock(movement_id="m-4", lines=(_stock(AFAR, 100, EXTERNAL),)),
                 )
-                for sku in (SKU, KEPT):  # movements have no order among themselves
+                for sku in (SKU, KEPT, AFAR):  # movements have no order among themselves
                     await self._until(i.StockReceived, sku=sku)
                 await self._send(
                     i.AdjustStock(movement_id="m-3", lines=(_stock(SKU, -1),), reason="count")
@@ -83,6 +86,7 @@ class _Day:
                 )
                 await self._until(i.CommitRefused)
                 await self._cancelled_in_the_warehouse()
+                await self._an_unwilling_warehouse()
                 await self._holds()
                 await self._too_late()
                 await self._returns()
@@ -103,6 +107,24 @@ class _Day:
         await self._send(o.RequestCancellation(channel="web", external_id="cancelled"))
         await self._until(o.FulfillmentStopped)
         await self._until(o.OrderCancelled)
+
+    async def _an_unwilling_warehouse(self) -> None:
+        await self._send(self._order("no-room", sku=AFAR))
+        asked = await self._until(w.FulfillmentSubmitted, order_id=_id("no-room"))
+        await self._send(w.ReportRejected(**_of(asked), reason="no room"))
+        for name in ("on-the-truck", "on-the-shelf"):
+            await self._send(self._order(name, sku=AFAR))
+            await self._until(w.FulfillmentSubmitted, order_id=_id(name))
+            await self._send(o.RequestCancellation(channel="web", external_id=name))
+            asked = await self._until(w.WmsCancellationRequested, order_id=_id(name))
+            answer = (
+                w.ReportCancellationRejected(**_of(asked), reason="on the truck")
+                if name == "on-the-truck"
+                else w.ReportCancellationAccepted(**_of(asked))
+            )
+            await self._send(answer)
+        for name in ("no-room", "on-the-truck", "on-the-shelf"):
+            await self._until(o.OrderCancelled, order_id=_id(name))
 
     async def _holds(self) -> None:
         hold = await self._until(o.HoldPlaced)
@@ -190,6 +212,10 @@ class _Day:
 
 def _id(name: str) -> str:
     return o.order_id_for("web", name)
+
+
+def _of(asked: dict[str, Any]) -> dict[str, str]:
+    return {name: asked[name] for name in ("fulfillment_id", "order_id")}
 
 
 def _stock(sku: str, quantity: int, location: str = AUTOMATIC) -> StockLine:

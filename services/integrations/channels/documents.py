@@ -8,23 +8,19 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from pydantic_core import PydanticCustomError
 
 from shared.events import Address, Charge, Customer, OrderLine, Tender
+from shared.events.limits import AMOUNT_MAX, CHARGES_MAX, LINES_MAX, YEAR_MAX, YEAR_MIN
 from shared.events.order import PlaceOrder
 from shared.service import (
     CurrencyCode,
     Identifier,
     Input,
+    MinorUnits,
     OptionalText,
     Quantity,
     Sku,
     Timestamp,
 )
 from shared.service.parties import AddressIn, CustomerIn
-
-LINES_MAX, CHARGES_MAX = 2_000, 100
-AMOUNT_MAX = 2**53 - 1  # whole in every JSON reader
-YEAR_MIN, YEAR_MAX = 1970, 2200
-
-Amount = Annotated[int, Field(strict=True, ge=0, le=AMOUNT_MAX)]
 
 
 def _meant(at: datetime) -> datetime:
@@ -38,7 +34,7 @@ class LineIn(Input):
 
     sku: Sku
     quantity: Quantity
-    unit_price: Amount
+    unit_price: MinorUnits
     description: OptionalText = ""
 
 
@@ -46,7 +42,7 @@ class ChargeIn(Input):
     """Shipping, tax, a fee, or a discount (which subtracts)."""
 
     kind: Literal["shipping", "tax", "discount", "fee"]
-    amount: Amount
+    amount: MinorUnits
     description: OptionalText = ""
 
 
@@ -54,7 +50,7 @@ class TenderIn(Input):
     """One of the payments by which the order was paid at its channel."""
 
     method: Identifier
-    amount: Amount
+    amount: MinorUnits
     instalments: Annotated[int, Field(strict=True, ge=1, le=1_000)] = 1
     approved_at: Annotated[Timestamp, AfterValidator(_meant)] | None = None
 

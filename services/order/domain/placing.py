@@ -5,6 +5,14 @@ from typing import NamedTuple
 
 from services.order.domain.state import Order, fingerprint
 from shared.events import Context, Items, Money, OrderLine, Refused
+from shared.events.limits import (
+    AMOUNT_MAX,
+    CHARGES_MAX,
+    LINES_MAX,
+    QUANTITY_MAX,
+    YEAR_MAX,
+    YEAR_MIN,
+)
 from shared.events.order import (
     OrderCompleted,
     OrderConfirmed,
@@ -14,13 +22,7 @@ from shared.events.order import (
 )
 from shared.events.shares import order_total
 
-LINES_MAX = 2_000
-QUANTITY_MAX = 1_000_000
-AMOUNT_MAX = 2**53 - 1  # whole in every JSON reader
 TEXT_MAX = 500
-CHARGES_MAX = 100
-#: Business times outside of these cannot be meant, and cannot all be told in every zone.
-YEAR_MIN, YEAR_MAX = 1970, 2200
 
 _ID = "1 to 100 printable characters"
 _TEXT = f"at most {TEXT_MAX} characters, no control characters"

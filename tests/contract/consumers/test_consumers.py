@@ -25,9 +25,9 @@ from tests.journey.overhear import Overheard
 
 BY_TAG = {t.tag(): t for t in PUBLISHED if t.route() is not None}
 EXPECTED: Expectations = expectations()
-#: Sent only where a location has an external warehouse (tests/integration/integrations), or when enough time has passed
-#: for a window to close, a channel to fall silent or stock to run low (tests/unit/insights).
-ELSEWHERE = {t for t in BY_TAG if t.startswith(("oms.wms.", "oms.insights."))}
+#: Sent only when enough time has passed for a window to close, a channel to fall silent or stock to run low
+#: (tests/unit/insights).
+ELSEWHERE = {t for t in BY_TAG if t.startswith("oms.insights.")}
 PAIRS = [(consumer, t.tag()) for consumer, types in handled().items() for t in types]
 
 

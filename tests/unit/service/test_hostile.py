@@ -41,7 +41,7 @@ CORPUS: list[tuple[str, bytes, int, str]] = [
     ("5000 digits", order(lines=line(unit_price="1" * 5000)), 422, "/lines/0/unit_price"),
     ("2^63", order(lines=line(quantity=str(2**63))), 422, "/lines/0/quantity"),
     ("2^64", order(lines=line(unit_price=str(2**64))), 422, "/lines/0/unit_price"),
-    ("2^53+1", order(lines=line(unit_price=str(2**53 + 1))), 422, "/lines/0/unit_price"),
+    ("2^53", order(lines=line(unit_price=str(2**53))), 422, "/lines/0/unit_price"),
     ("zero", order(lines=line(quantity="0")), 422, "/lines/0/quantity"),
     ("negative", order(lines=line(quantity="-1")), 422, "/lines/0/quantity"),
     ("minus zero", order(lines=line(quantity="-0")), 422, "/lines/0/quantity"),
@@ -186,7 +186,7 @@ async def test_rejected_values_are_not_repeated(client: httpx.AsyncClient, path:
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     "body",
-    [order(), order(note=r'"\ud83d\ude00 naïve\n"'), order(lines=line(unit_price=str(2**53)))],
+    [order(), order(note=r'"\ud83d\ude00 naïve\n"'), order(lines=line(unit_price=str(2**53 - 1)))],
 )
 async def test_good_bodies_pass(client: httpx.AsyncClient, path: str, body: bytes) -> None:
     answer = await client.post(path, content=body, headers=headers())

@@ -15,9 +15,9 @@ from services.integrations.channels.shopify.values import (
     time_of,
 )
 from shared.events import Address, Charge, Customer, OrderLine
+from shared.events.limits import LINES_MAX
 from shared.events.order import PlaceOrder
 
-LINES_MAX = 2_000
 #: Financial statuses of an order whose money the shop holds or is guaranteed.
 PAID = ("paid", "authorized")
 #: … and of one that waits for it: the shop tells when it has it.
