@@ -24,15 +24,14 @@ log = structlog.get_logger()
 
 POLL_SECONDS = 0.5
 RETRY_SECONDS = 1.0
-COMMIT_EVERY = 20
 #: A larger batch is worth a short wait: every poll with records is followed by one, so that others get the processor and
 #: the writer, and what comes next comes together. A service that nobody waits for waits longer, by its settings.
 GATHER_SECONDS = 0.005
 #: So does every service under load, after as many records.
 BUSY_RECORDS = 64
 BUSY_GATHER_SECONDS = 0.02
-#: How often an idle consumer tells the broker how far it is.
-COMMIT_SECONDS = 5.0
+#: How often a consumer tells the broker how far it is: others judge by that whether it is behind.
+COMMIT_SECONDS = 1.0
 
 #: What travels on topics that several services read, each message to one of them: without the versions.
 _ADDRESSED = {
@@ -138,7 +137,7 @@ class ConsumerRuntime:
                 polls += 1
                 busy = sum(map(len, records.values())) >= BUSY_RECORDS
                 await asyncio.sleep(max(self._gather_seconds, BUSY_GATHER_SECONDS * busy))
-            if polls >= COMMIT_EVERY or (polls and clock() - committed > COMMIT_SECONDS):
+            if polls and clock() - committed > COMMIT_SECONDS:
                 await self._commit(consumer)
                 polls, committed = 0, clock()
 

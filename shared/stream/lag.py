@@ -1,7 +1,7 @@
 """How far consumer groups are behind, as the broker sees them: in records, and in seconds at their present pace.
 
-Groups commit their offsets every few batches only (the checkpoints are in the databases), so a lag is seen up to some
-two seconds too large under load, and never too small.
+Groups commit their offsets once a second only (the checkpoints are in the databases), so a lag is seen too large by what
+was read since, and never too small.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ PACE_SECONDS = 6.0
 
 
 class Lag(NamedTuple):
-    """Records that are still to be read, and how long that takes at the pace of the last seconds: infinite for a group
-    that stands still."""
+    """Records that are still to be read, and how long that takes at the pace of the last seconds; for a group that stands
+    still, how long it has."""
 
     records: int
     seconds: float
@@ -37,14 +37,17 @@ class Pace:
 
     def lag(self, now: float, read: int, records: int) -> Lag:
         """After a look at ``now`` (seconds): so many records ``read`` in all, so many still to be read."""
-        self._looks.append((now, read))
-        while len(self._looks) > 2 and now - self._looks[1][0] >= PACE_SECONDS:
-            self._looks.popleft()
-        before, read_then = self._looks[0]
-        if not records:
-            return Lag(0, 0.0)
+        looks = self._looks
+        if not records or (looks and read < looks[-1][1]):
+            looks.clear()  # its pace shows once it has something to do; a topic that was made anew counts from 0
+        elif len(looks) > 1 and looks[-2][1] == looks[-1][1] == read:
+            looks.pop()  # of a time in which it stands still, both ends are enough
+        looks.append((now, read))
+        while len(looks) > 2 and now - looks[1][0] >= PACE_SECONDS and looks[1][1] < read:
+            looks.popleft()
+        before, read_then = looks[0]
         done = read - read_then
-        return Lag(records, records * (now - before) / done if done > 0 else float("inf"))
+        return Lag(records, (now - before) * (records / done if done else 1.0))
 
 
 class GroupLag:

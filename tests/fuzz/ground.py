@@ -34,6 +34,8 @@ SECONDS_MAX = 60
 EXTRA = {
     "fulfillment": {"OMS_AUTOMATIC_LOCATIONS": f'["{AUTOMATIC}"]'},
     "notifications": {"OMS_WEBHOOK_KEY": "fuzz-" * 8},
+    # So that it listens to a warehouse; none of the orders goes there.
+    "integrations": {"OMS_WMS_LOCATIONS": '["DOCK"]'},
 }
 
 

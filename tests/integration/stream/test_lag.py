@@ -47,11 +47,23 @@ async def test_a_broker_that_is_away_is_told() -> None:
 def test_seconds_are_told_by_the_pace_of_the_last_seconds() -> None:
     pace = Pace()
     assert pace.lag(0.0, 0, 0) == Lag(0, 0)
-    assert pace.lag(1.0, 0, 500) == Lag(500, float("inf"))  # nothing was read yet
+    assert pace.lag(1.0, 0, 500) == Lag(500, 1)  # nothing was read yet, for a second at most
     assert pace.lag(2.0, 400, 500) == Lag(500, 2.5)
     for second in range(3, 20):
         last = pace.lag(float(second), 400 + 50 * (second - 2), 500)
     assert last == Lag(500, 10)
-    for second in range(20, 30):
-        last = pace.lag(float(second), 1250, 500)
-    assert last == Lag(500, float("inf"))  # it stands still
+    still = [pace.lag(float(second), 1250, 500).seconds for second in range(20, 3600)]
+    assert still == sorted(still)  # the longer it stands still
+    assert still[10] > 60
+
+
+def test_a_group_that_had_nothing_to_do_is_not_behind_for_that() -> None:
+    pace = Pace()
+    for second in range(100):
+        assert pace.lag(float(second), 1000, 0) == Lag(0, 0)
+    assert pace.lag(100.0, 1000, 5000) == Lag(5000, 1)
+    assert pace.lag(101.0, 3500, 2500) == Lag(2500, 2)
+    for second in range(102, 110):
+        last = pace.lag(float(second), 3500, 2500)
+    assert last == Lag(2500, 9)
+    assert pace.lag(110.0, 0, 100).seconds == 0  # the topic was made anew
