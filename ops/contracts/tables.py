@@ -38,6 +38,5 @@ def receivers(message: type[Message]) -> list[str]:
 
 def sender(message: type[Message], topic: str | None = None) -> str:
     """Who sends messages of a type (on one topic): a service, or ``outside`` (channels, warehouse, ERP, people)."""
-    if topic == catalogue.FORWARDED:
-        return "integrations"
-    return catalogue.sender(message) or "outside"
+    own = catalogue.sequenced_by(topic) if topic else None
+    return own or catalogue.sender(message) or "outside"

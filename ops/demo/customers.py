@@ -36,6 +36,7 @@ class Customers:
     returns: httpx.AsyncClient
     warehouse: httpx.AsyncClient
     start: Start
+    retries_max: int = RETRIES_MAX
     failures: list[str] = field(default_factory=list)
     too_late: int = 0
     _waiting: set[str] = field(default_factory=set)
@@ -150,7 +151,7 @@ class Customers:
     async def _post(self, http: httpx.AsyncClient, path: str, body: Any, key: str) -> None:
         """POST; a conflict is tried again, since what it waits for is on its way."""
         said = ""
-        for attempt in range(RETRIES_MAX):
+        for attempt in range(self.retries_max):
             # Another key for each attempt: a key's answer, refusals included, is kept.
             headers = {"Idempotency-Key": f"{key}-{attempt}"}
             response = await patiently(partial(http.post, path, json=body, headers=headers))

@@ -26,7 +26,8 @@ from shared.events import wms as w
 
 @dataclass
 class ExternalWarehouse:
-    """Accepts whatever is submitted, and works on it until its parcels have arrived or it is told to stop."""
+    """Accepts whatever is submitted, and works on it until its parcels have arrived or it is told to stop. Parcels of an
+    earlier run, of which it knows nothing, it leaves where they are."""
 
     producer: OutsideProducer
     planned: Callable[[str], Planned | None]
@@ -40,15 +41,15 @@ class ExternalWarehouse:
         match event:
             case w.FulfillmentSubmitted():
                 self.start(self._pick_and_pack(event))
-            case w.PackageCleared():
+            case w.PackageCleared() if (event.fulfillment_id, event.package) in self._parcels:
                 self._cleared.add(event.fulfillment_id)
                 self.start(self._send_off(event))
             case w.WmsCancellationRequested():
                 self.start(self._stop(event))
 
     async def _pick_and_pack(self, asked: w.FulfillmentSubmitted) -> None:
-        ids, pace = _ids(asked), self._pace(asked)
-        planned = self.planned(asked.order_id)
+        ids, planned = _ids(asked), self.planned(asked.order_id)
+        pace = planned.pace if planned else 1.0
         story = planned.story if planned else stories.STRAIGHT
         await asyncio.sleep(WALK_S * pace)
         await self.producer.send(w.ReportAccepted(**ids, reference=f"W-{asked.fulfillment_id[:8]}"))
@@ -68,7 +69,8 @@ class ExternalWarehouse:
             await self.producer.send(w.ReportPacked(**ids, package=f"P{n}", lines=lines))
 
     async def _send_off(self, cleared: w.PackageCleared) -> None:
-        ids, pace = _ids(cleared), self._pace(cleared)
+        ids, planned = _ids(cleared), self.planned(cleared.order_id)
+        pace = planned.pace if planned else 1.0
         carrier, number = consignment(f"{cleared.fulfillment_id}.{cleared.package}")
         await asyncio.sleep(COLLECT_S * pace)
         await self.producer.send(
@@ -90,10 +92,6 @@ class ExternalWarehouse:
             return
         self._stopped.add(asked.fulfillment_id)
         await self.producer.send(w.ReportCancellationAccepted(**_ids(asked)))
-
-    def _pace(self, asked: w.WmsRequest) -> float:
-        planned = self.planned(asked.order_id)
-        return planned.pace if planned else 1.0
 
 
 def _ids(asked: w.WmsRequest) -> dict[str, Any]:

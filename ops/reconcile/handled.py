@@ -177,7 +177,7 @@ def _same(
 def _in_order(dossier: Dossier, tally: Tally) -> None:
     """In each consumer, one sender's messages of one topic were handled in the order of their positions.
 
-    Positions are a sender's own: those of two that write to one commands topic say nothing about each other.
+    Positions are a sender's own: those of two, which some topics had before each got one, say nothing about each other.
     The first that a message caused counts: more may come of it later, by timers and answers to calls.
     """
     causes = {entry.id: entry for entry in dossier.entries() if entry.row.topic is not None}

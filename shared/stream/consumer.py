@@ -33,11 +33,9 @@ BUSY_GATHER_SECONDS = 0.02
 #: How often a consumer tells the broker how far it is: others judge by that whether it is behind.
 COMMIT_SECONDS = 1.0
 
-#: What travels on topics that several services read, each message to one of them: without the versions.
+#: What travels on each topic, without the versions.
 _ADDRESSED = {
-    topic.name: {t.tag().rpartition(".")[0] for t in topic.types}
-    for topic in catalogue.topics()
-    if topic.name in (catalogue.REQUESTS, catalogue.FORWARDED)
+    topic.name: {t.tag().rpartition(".")[0] for t in topic.types} for topic in catalogue.topics()
 }
 #: Types that are remembered as of no interest here; more than exist, less than a hostile producer could make up.
 UNWANTED_MAX = 1000

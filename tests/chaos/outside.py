@@ -38,6 +38,8 @@ from tests.ledgerkit import home, outgoing
 FOLLOWED = ("order", "inventory", "fulfillment", "returns")
 LOOK_EVERY_S = 0.4
 PAGE = 500
+#: A return is asked for until the returns service has heard of the shipment: longer than it may be behind.
+CUSTOMERS_RETRIES_MAX = 1_000
 #: A record that led to nothing for so long is sent again: the broker may have lost it. Longer each time, because the
 #: services may only be behind.
 SEND_AGAIN_S, SEND_AGAIN_LONGEST_S = 8.0, 16.0
@@ -91,6 +93,7 @@ class Outside:
             self._client("returns", "agent"),
             self._client("returns", "warehouse"),
             self.start,
+            CUSTOMERS_RETRIES_MAX,
         )
         for service in FOLLOWED:
             self.start(self._follow(service))

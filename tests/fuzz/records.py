@@ -9,7 +9,7 @@ import msgspec
 
 from ops.contracts.tables import tables
 from shared.events import BadEnvelope, BadPayload, UnknownType, codec, encode, read_headers, topics
-from shared.events.catalogue import FORWARDED, REQUESTS, sender
+from shared.events.catalogue import FORWARDED, sender
 from shared.events.envelope import Headers
 from shared.events.message import Command, Message
 from shared.events.samples import envelope_of, sample_of
@@ -168,7 +168,5 @@ def _wants(table: Any, tag: str, topic: str) -> bool:
     if name in {t.tag().rpartition(".")[0] for t in table.handlers}:
         return True
     [types] = [t.types for t in topics() if t.name == topic]
-    addressed = topic in (FORWARDED, REQUESTS) and name in {
-        t.tag().rpartition(".")[0] for t in types
-    }
-    return not topic.endswith(".events") and not addressed
+    elsewhere = name in {t.tag().rpartition(".")[0] for t in types}
+    return not topic.endswith(".events") and not elsewhere

@@ -68,6 +68,10 @@ async def test_what_is_submitted_is_packed_and_leaves_once_it_is_cleared() -> No
     assert desk.answers[-2].lines == packed.lines == LINES
 
 
+async def test_a_parcel_that_it_does_not_know_is_nothing_to_it() -> None:
+    assert await Desk().ask(cleared("P1")) == []
+
+
 async def test_two_parcels_hold_what_was_picked() -> None:
     desk = Desk(stories.PARCELS)
     await desk.ask(SUBMITTED)
