@@ -52,7 +52,7 @@ check: $(READY)
 	$(BIN)/python -m ops.docs --check
 
 test: check browser stripe-mock
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup $(TESTS) $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(TESTS) $(PYTEST_ARGS)
 
 demo: $(RUNTIME)
 	@$(BIN)/oms demo $(ARGS)

@@ -32,10 +32,3 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Journey:
 def trouble(tmp_path_factory: pytest.TempPathFactory) -> Overheard:
     """A system on which everything went wrong that seldom does, and which has ended."""
     return hard_day(tmp_path_factory.mktemp("trouble"), free_base())
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two workers share the tests by file, and what needs a recorded system goes to one of them."""
-    for item in items:
-        recorded = {"journey", "trouble"} & set(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("recorded" if recorded else str(item.path)))

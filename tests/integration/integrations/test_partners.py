@@ -170,24 +170,67 @@ async def test_what_the_gateway_took_outlives_the_broker(world: World) -> None:
     assert [world.types(id).count("placed") for id in ids] == [1] * len(ids)
 
 
-@pytest.mark.slow
-async def test_a_warehouse_picks_packs_and_ships_by_topic(world: World) -> None:
-    await world.ready("integrations")
+async def ask_warehouse(world: World, number: str) -> w.FulfillmentSubmitted:
+    """Place an order of D, and return what its warehouse is asked for."""
     line = {"line_id": "1", "sku": "D", "quantity": 2, "unit_price": 500}
     async with world.client() as client:
-        id = (await client.place(order("w-1", lines=[line]))).json()["order_id"]
-    requests = "select count(*) from messages where topic = 'oms.wms.requests' and key = %s"
-
-    async def asked(times: int) -> None:
-        await holds(lambda: world.count(requests, id, service="integrations") == times, 60)
-
-    await asked(1)
+        id = (await client.place(order(number, lines=[line]))).json()["order_id"]
+    await asked(world, id, 1)
     await holds(lambda: "confirmed" in world.types(id))
     [submitted] = await told(world, "oms.wms.requests", id)
     assert isinstance(submitted, w.FulfillmentSubmitted)
-    ids = {"fulfillment_id": submitted.fulfillment_id, "order_id": id}
-    lines = submitted.lines
+    return submitted
 
+
+async def asked(world: World, id: str, times: int) -> None:
+    """Wait until so many requests about an order went to its warehouse."""
+    requests = "select count(*) from messages where topic = 'oms.wms.requests' and key = %s"
+    await holds(lambda: world.count(requests, id, service="integrations") == times, 60)
+
+
+async def send_from_warehouse(world: World, submitted: w.FulfillmentSubmitted) -> None:
+    """Pick, pack, ship and deliver, saying most of it twice."""
+    id, lines = submitted.order_id, submitted.lines
+    ids = {"fulfillment_id": submitted.fulfillment_id, "order_id": id}
+    picked = w.ReportPicked(**ids, pick_id="77", lines=lines)
+    packed = w.ReportPacked(**ids, package="SSCC1", lines=lines)
+    await say(world, w.ReportAccepted(**ids, reference="W1"), picked, picked, packed, packed)
+    await asked(world, id, 2)
+    shipped = w.ReportShipped(
+        **ids, package="SSCC1", carrier="DHL", tracking_number="T1", lines=lines
+    )
+    await say(world, shipped, shipped, w.ReportDelivered(**ids, package="SSCC1"))
+    await holds(lambda: completed(world, [id]), 60)
+
+
+async def cancel_at_warehouse(world: World, submitted: w.FulfillmentSubmitted) -> None:
+    """Cancel the order, and let the warehouse stop it."""
+    id = submitted.order_id
+    async with world.client() as client:
+        body = {"reason": "changed my mind"}
+        answer = await client.http.post(
+            f"/orders/{id}/cancel", json=body, headers=client.headers("agent")
+        )
+        assert answer.status_code == 202, answer.text
+    await holds(lambda: "cancelled" in world.types(id), 60)
+    await asked(world, id, 2)
+    [_, request] = await told(world, "oms.wms.requests", id)
+    assert isinstance(request, w.WmsCancellationRequested)
+    stopped = {"fulfillment_id": request.fulfillment_id, "order_id": id}
+    await say(world, w.ReportCancellationAccepted(**stopped))
+    settled = (
+        "select count(*) from wms_orders where cancellation = 'ACCEPTED' and fulfillment_id = %s"
+    )
+    await holds(
+        lambda: world.count(settled, request.fulfillment_id, service="integrations") == 1, 60
+    )
+
+
+@pytest.mark.slow
+async def test_a_warehouse_picks_packs_and_ships_by_topic(world: World) -> None:
+    await world.ready("integrations")
+    submitted = await ask_warehouse(world, "w-1")
+    id = submitted.order_id
     poison = Outgoing(
         b"poison",
         b"\xff not json",
@@ -195,18 +238,10 @@ async def test_a_warehouse_picks_packs_and_ships_by_topic(world: World) -> None:
     )
     await world.publish("oms.wms.answers", poison)
     unknown = w.ReportPacked(
-        fulfillment_id="nobody.f1", order_id="nobody", package="1", lines=lines
+        fulfillment_id="nobody.f1", order_id="nobody", package="1", lines=submitted.lines
     )
     await say(world, unknown)
-    picked = w.ReportPicked(**ids, pick_id="77", lines=lines)
-    packed = w.ReportPacked(**ids, package="SSCC1", lines=lines)
-    await say(world, w.ReportAccepted(**ids, reference="W1"), picked, picked, packed, packed)
-    await asked(2)
-    shipped = w.ReportShipped(
-        **ids, package="SSCC1", carrier="DHL", tracking_number="T1", lines=lines
-    )
-    await say(world, shipped, shipped, w.ReportDelivered(**ids, package="SSCC1"))
-    await holds(lambda: completed(world, [id]), 60)
+    await send_from_warehouse(world, submitted)
 
     steps = [
         t for t in world.types(id) if t in ("packed", "payment_captured", "shipped", "delivered")
@@ -235,29 +270,11 @@ async def test_a_warehouse_picks_packs_and_ships_by_topic(world: World) -> None:
 @pytest.mark.slow
 async def test_a_rejection_and_a_cancellation_go_through_the_order(world: World) -> None:
     await world.ready("integrations")
-    line = {"line_id": "1", "sku": "D", "quantity": 1, "unit_price": 500}
-    async with world.client() as client:
-        ids = [
-            (await client.place(order(f"w-{n}", lines=[line]))).json()["order_id"] for n in (2, 3)
-        ]
-        requests = "select count(*) from messages where topic = 'oms.wms.requests' and key = %s"
-        for id in ids:
-            await holds(lambda id=id: world.count(requests, id, service="integrations") == 1, 60)  # type: ignore[misc]
-        rejected = {"fulfillment_id": f"{ids[0]}.f1", "order_id": ids[0]}
-        await say(world, w.ReportRejected(**rejected, reason="no space"))
-        await holds(lambda: "cancelled" in world.types(ids[0]), 60)
-        headers = client.headers("agent")
-        body = {"reason": "changed my mind"}
-        answer = await client.http.post(f"/orders/{ids[1]}/cancel", json=body, headers=headers)
-        assert answer.status_code == 202, answer.text
-    await holds(lambda: "cancelled" in world.types(ids[1]), 60)
-    await holds(lambda: world.count(requests, ids[1], service="integrations") == 2, 60)
-    [_, asked] = await told(world, "oms.wms.requests", ids[1])
-    assert isinstance(asked, w.WmsCancellationRequested)
-    stopped = {"fulfillment_id": asked.fulfillment_id, "order_id": ids[1]}
-    await say(world, w.ReportCancellationAccepted(**stopped))
-    settled = "select count(*) from wms_orders where cancellation = 'ACCEPTED'"
-    await holds(lambda: world.count(settled, service="integrations") == 1, 60)
+    refused = await ask_warehouse(world, "w-2")
+    rejected = {"fulfillment_id": refused.fulfillment_id, "order_id": refused.order_id}
+    await say(world, w.ReportRejected(**rejected, reason="no space"))
+    await holds(lambda: "cancelled" in world.types(refused.order_id), 60)
+    await cancel_at_warehouse(world, await ask_warehouse(world, "w-3"))
 
 
 #: What is done to the integrations' log, and what reconciliation must say of it.
@@ -286,7 +303,10 @@ async def reconciled(world: World, seconds: float = 0.0) -> Report:
 
 @pytest.mark.slow
 async def test_the_handshakes_reconcile_and_what_is_planted_in_them_is_named(world: World) -> None:
-    """Of what the tests above left in the real logs. Last: it spoils them."""
+    """Last in this module: it spoils the logs."""
+    await world.ready("integrations")
+    await send_from_warehouse(world, await ask_warehouse(world, "w-4"))
+    await cancel_at_warehouse(world, await ask_warehouse(world, "w-5"))
     report = await reconciled(world, 20)
     assert report.violations == ()
     checked = {c.check: c.checked for c in report.counts}
@@ -302,9 +322,10 @@ async def test_the_handshakes_reconcile_and_what_is_planted_in_them_is_named(wor
         for sql, _ in PLANTED.values():
             assert c.execute(sql).rowcount > 0
         gone = "delete from messages where type = 'oms.wms.cancellation_settled.v1'"
-        assert c.execute(gone).rowcount == 1
+        cancellations = c.execute(gone).rowcount
+        assert cancellations > 0
     report = await reconciled(world)
     said = [v.message for v in report.violations if v.invariant == 6]
     for name, (_, why) in PLANTED.items():
         assert any(why in message for message in said), (name, report.violations)
-    assert report.in_flight[unanswered] == 1
+    assert report.in_flight[unanswered] == cancellations
