@@ -131,12 +131,17 @@ async def test_the_same_partitions_given_anew_are_a_new_generation(clients: Any)
 
 
 async def test_committed_offsets_harm_nobody(clients: Any) -> None:
+    """They are shown to people; where to read from is the caller's business, even where they lie."""
     topic = await clients.topic(1)
-    consumer = await clients.consumer(topic)
+    producer, consumer = await clients.producer(), await clients.consumer(topic)
     await consumer.commit({(topic, 0): 3})
     await assigned(consumer, 1)
     await consumer.commit({})
     await consumer.commit({(topic, 0): 0})
+    await producer.publish((topic, 0), [outgoing(n) for n in range(5)])
+    await consumer.commit({(topic, 0): 4})
+    consumer.seek((topic, 0), 0)
+    assert [r.value for r in (await read(consumer, 5))[0]] == [outgoing(n).value for n in range(5)]
 
 
 async def test_large_batches_arrive_whole(clients: Any) -> None:
