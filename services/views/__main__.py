@@ -1,6 +1,5 @@
 """``python -m services.views``: puts the views together and runs them."""
 
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -27,10 +26,6 @@ RECORDS_MAX = 2000
 
 #: How long the broker waits for a process that was killed before its successor may read.
 SESSION_MS = 10_000
-
-#: Allocations between two looks of the garbage collector. A batch makes some ten thousand short-lived
-#: objects without cycles; looking every 700, as by default, costs a sixth of the throughput.
-GC_THRESHOLD = 50_000
 
 
 class ViewsSettings(Settings):
@@ -59,7 +54,6 @@ async def service(settings: ViewsSettings) -> AsyncIterator[Service]:
         await consumer.start()
         return consumer
 
-    gc.set_threshold(GC_THRESHOLD, 10, 10)
     keyring = Keyring.from_file(settings.keys_file)
     database = PostgresStore(settings.database)
     await database.open()
