@@ -17,9 +17,8 @@ from typing import Any
 
 import structlog
 from faust.contrib.asgi import faust_app_running
-from faust.serializers import codecs
 
-from services.insights.app import App, RawSchema, Table
+from services.insights.app import SESSION_SECONDS, RawSchema, application
 from services.insights.broker import Broker
 from services.insights.chain import Chain
 from services.insights.domain.batch import Batch, Read
@@ -27,8 +26,6 @@ from services.insights.domain.cells import READ, Key, Progress
 from services.insights.figures import TOPICS
 from services.insights.records import Unreadable, read
 from services.insights.state import State, Value
-from services.insights.topics import TABLE, app_id, changelog
-from services.insights.values import decode_value, encode_value
 from shared.stream.healer import Healer
 
 log = structlog.get_logger()
@@ -40,34 +37,11 @@ BATCH_SECONDS = 1.0
 ACKNOWLEDGE_SECONDS_MAX = 30
 #: How long records may be ahead of their place: what a rebalance leaves in faust's buffers.
 AHEAD_SECONDS_MAX = 20
-SESSION_SECONDS = 10
 STOP_SECONDS_MAX = 6
 
 
 class Broken(Exception):
     """The process cannot go on from what it holds in memory; the message says why."""
-
-
-class _ValueCodec(codecs.Codec):
-    def _dumps(self, obj: Any) -> bytes | None:  # type: ignore[override]
-        return (
-            None if obj is None else encode_value(obj)
-        )  # a tombstone, by which compaction drops the cell
-
-    def _loads(self, s: bytes) -> Value:
-        return decode_value(s)
-
-
-class _KeyCodec(codecs.Codec):
-    def _dumps(self, obj: Any) -> bytes:
-        return str(obj).encode()
-
-    def _loads(self, s: bytes) -> str:
-        return s.decode()
-
-
-codecs.register("insights-value", _ValueCodec())
-codecs.register("insights-key", _KeyCodec())
 
 
 class Worker:
@@ -85,45 +59,7 @@ class Worker:
         self._awake = inf
         self._writing = asyncio.Lock()
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._app = App(
-            app_id(version),
-            **kafka.faust_options(),
-            store="memory://",
-            Table=Table,
-            autodiscover=False,
-            topic_allow_declare=False,
-            topic_disable_leader=True,
-            topic_partitions=partitions,
-            table_standby_replicas=0,
-            consumer_auto_offset_reset="earliest",
-            broker_session_timeout=SESSION_SECONDS,
-            broker_heartbeat_interval=3,
-            broker_max_poll_records=2000,
-            broker_commit_interval=5,
-            producer_acks=-1,
-            producer_linger=0.005,
-            producer_max_batch_size=262_144,
-            stream_buffer_maxsize=8192,
-            stream_wait_empty=False,
-            web_enabled=False,
-            worker_redirect_stdouts=False,
-        )
-        # Named here: the topic that a table makes for itself keeps JSON, whatever the table is told afterwards.
-        kept = self._app.topic(
-            changelog(version),
-            key_serializer="insights-key",
-            value_serializer="insights-value",
-            partitions=partitions,
-            acks=False,
-            internal=True,
-            allow_empty=True,
-            maxsize=131_072,
-        )
-        table: Any = self._app.Table(
-            TABLE, partitions=partitions, default=None, changelog_topic=kept
-        )
-        table.key_serializer, table.value_serializer = "insights-key", "insights-value"
-        self._table = table
+        self._app, self._table = application(kafka, version, partitions)
         source = self._app.topic(*TOPICS, schema=RawSchema())
         self._app.agent(source, name="insights-adder")(self._add_all)
         self._table.on_recover(self._recovered)
