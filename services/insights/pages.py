@@ -56,10 +56,12 @@ class PageRoute(ServiceRoute):
             except Problem as problem:
                 if problem.status_code == 401 and request.method == "GET":
                     return RedirectResponse("/sign-in", 303, headers=SAFE)
-                return _page(
+                page = _page(
                     "problem.html", problem.status_code,
                     title=problem.title, detail=problem.detail, who=None,
                 )  # fmt: skip
+                page.headers.update(problem.headers or {})
+                return page
 
         return handler
 

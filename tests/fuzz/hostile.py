@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -35,7 +34,6 @@ class Verdict:
     refused: int = 0
     accepted: int = 0
     parked: int = 0
-    seconds: float = 0.0
     wrong: list[str] = field(default_factory=list)
 
 
@@ -108,7 +106,6 @@ async def over_topics(ground: Ground, every: int = 1) -> Verdict:
                 await producer.publish(place, some[n : n + BATCH])
     finally:
         await producer.stop()
-    began = time.monotonic()
     expected: defaultdict[str, set[tuple[str, bytes]]] = defaultdict(set)
     for one in sent:
         for service in one.parked_by or ():
@@ -120,7 +117,6 @@ async def over_topics(ground: Ground, every: int = 1) -> Verdict:
                 await asyncio.sleep(0.5)
     except TimeoutError:
         verdict.wrong.append(f"not read within {READ_SECONDS_MAX:.0f} s: {left[:5]}")
-    verdict.seconds = time.monotonic() - began
     for service, keys in expected.items():
         found = await asyncio.to_thread(_parked, ground.system.dsns[service], service)
         verdict.parked += len(keys & found)
