@@ -34,20 +34,34 @@ class Chain:
         out: list[Read] = []
         for each in reads:
             if 0 < sequence < each.previous:
-                out += await self._missing(place, sequence, each)
+                out += await self._between(place, sequence, each)
             sequence = max(sequence, each.sequence)
             out.append(each)
         return out
 
-    async def _missing(self, place: Partition, after: int, following: Read) -> list[Read]:
-        log.error("gap_found", partition=place, after=after, upto=following.previous)
+    async def end(self, place: Partition, after: int, upto: int, offset: int) -> list[Read]:
+        """The reads of all positions in (after, upto], which nothing on the topic follows; they stand at ``offset``. None
+        where the feed does not answer, or has not got them: the next look asks again."""
+        try:
+            found = await self._fetch(place, after, upto, offset)
+        except CannotHeal as error:
+            log.error("end_not_healed", partition=place, after=after, upto=upto, error=str(error))
+            return []
+        self.healed += len(found)
+        log.warning("end_healed", partition=place, after=after, records=len(found))
+        return found
+
+    async def _between(self, place: Partition, after: int, following: Read) -> list[Read]:
+        upto, offset = following.previous, following.offset - 1
+        log.error("gap_found", partition=place, after=after, upto=upto)
         found: list[Read] = []
         reason = ""
         for attempt in range(ATTEMPTS):
             if attempt:
                 await asyncio.sleep(RETRY_SECONDS)
             try:
-                found += await self._fetch(place, found[-1].sequence if found else after, following)
+                at = found[-1].sequence if found else after
+                found += await self._fetch(place, at, upto, offset)
             except CannotHeal as error:
                 reason = str(error)
                 continue
@@ -55,21 +69,21 @@ class Chain:
             log.warning("gap_healed", partition=place, records=len(found))
             return found
         log.error(
-            "gap_not_healed", partition=place, after=after, upto=following.previous, error=reason,
+            "gap_not_healed", partition=place, after=after, upto=upto, error=reason,
             next="when the producer answers: oms insights rebuild",
         )  # fmt: skip
         return []
 
-    async def _fetch(self, place: Partition, after: int, following: Read) -> list[Read]:
-        """All positions in (after, following.previous]; they stand where the record stands that follows them."""
+    async def _fetch(self, place: Partition, after: int, upto: int, offset: int) -> list[Read]:
+        """All positions in (after, upto]; they stand at ``offset``, before the record that follows them."""
         out: list[Read] = []
-        while after < following.previous:
-            page = await self._healer.fetch(place, after, following.previous)
+        while after < upto:
+            page = await self._healer.fetch(place, after, upto)
             if not page:
-                raise CannotHeal(f"the feed has nothing in ({after}, {following.previous}]")
+                raise CannotHeal(f"the feed has nothing in ({after}, {upto}]")
             for record in page:
                 try:
-                    found = read(following.offset - 1, record.headers, record.value)
+                    found = read(offset, record.headers, record.value)
                 except Unreadable as error:
                     raise CannotHeal(f"the feed's record after {after}: {error}") from error
                 if found.previous != after:

@@ -10,19 +10,22 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from services.insights.broker import Broker
-from services.insights.figures import Figures
+from services.insights.figures import TOPICS, Figures
 from services.insights.follower import Follower
 from services.insights.topics import NotReady, Versions
 from services.insights.worker import Worker
+from shared.ledger.store import Head, Partition
 from shared.service import clock as clocks
 from shared.service.tasks import Handle
-from shared.stream.healer import Healer
+from shared.stream.healer import CannotHeal, Healer
 
 log = structlog.get_logger()
 
 LOOK_SECONDS = 0.5
 VERSION_SECONDS = 2.0
 LAG_SECONDS = 1.0
+#: How often producers are asked whether a topic has lost its end.
+END_SECONDS = 5.0
 
 
 class Insights:
@@ -54,14 +57,18 @@ class Insights:
     @asynccontextmanager
     async def _working(self, version: int, partitions: int) -> AsyncIterator[Worker]:
         worker = Worker(self.kafka, version, partitions, self._healer)
-        following = asyncio.ensure_future(Follower(self.kafka, version, worker.state).run())
+        beside = [
+            asyncio.ensure_future(Follower(self.kafka, version, worker.state).run()),
+            asyncio.ensure_future(self._mend(worker)),
+        ]
         try:
             async with worker.running():
                 self.worker, self.figures, self.lag = worker, Figures(worker.state), {}
                 yield worker
         finally:
-            following.cancel()
-            await asyncio.wait((following,))
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
 
     async def _watch(self, worker: Worker, handle: Handle) -> None:
         """Return when told to stop, or when there is a newer version."""
@@ -89,6 +96,21 @@ class Insights:
             behind=any(self.lag.values()) and worker.ready.is_set(),
         )
         handle.progress.steps = worker.records + worker.duplicates
+
+    async def _mend(self, worker: Worker) -> None:
+        """See to it that a topic's lost end is put back though nothing follows it."""
+        while True:
+            await asyncio.sleep(END_SECONDS)
+            heads: dict[Partition, Head] = {}
+            for topic in TOPICS:
+                try:
+                    heads |= await self._healer.heads({topic})
+                except CannotHeal as error:
+                    log.info("heads_unknown", topic=topic, error=str(error))
+            try:
+                await worker.mend(heads)
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.info("lag_unknown", error=repr(error))
 
     async def _newest(self, version: int) -> int:
         try:

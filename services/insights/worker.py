@@ -9,7 +9,7 @@ process: the next one starts from what is durable.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from math import inf
 from time import monotonic
@@ -26,6 +26,7 @@ from services.insights.domain.cells import READ, Key, Progress
 from services.insights.figures import TOPICS
 from services.insights.records import Unreadable, read
 from services.insights.state import State, Value
+from shared.ledger.store import Head, Partition
 from shared.stream.healer import Healer
 
 log = structlog.get_logger()
@@ -194,8 +195,8 @@ class Worker:
 
     async def _add_partition(self, partition: int, messages: list[Any]) -> None:
         """The cells of a batch, acknowledged, and only then the progress."""
-        changed: dict[str, Value | None] = {}
-        done: dict[str, Value | None] = {}
+        changed: dict[str, Value] = {}
+        done: dict[str, Progress] = {}
         by_topic: dict[str, list[Any]] = defaultdict(list)
         for message in messages:
             by_topic[message.topic].append(message)
@@ -205,12 +206,46 @@ class Worker:
             if await self._fold(topic, batch, of_topic):
                 changed |= batch.changed
                 done[str(Key(READ, partition, shard=topic))] = progress
-        if not done:
-            return
+        if done:
+            await self._keep(partition, changed, done)
+
+    async def _keep(
+        self, partition: int, changed: Mapping[str, Value], done: Mapping[str, Progress]
+    ) -> None:
         await self._store(partition, changed)
-        newest = max(p.newest for p in done.values() if isinstance(p, Progress))
+        newest = max(progress.newest for progress in done.values())
         await self._store(partition, dict.fromkeys(self.state.expired(partition, newest)))
         await self._store(partition, done)
+
+    async def mend(self, heads: Mapping[Partition, Head]) -> None:
+        """Add what topics have lost at their ends, where nothing follows that would show it: a partition is read to its
+        end, and does not reach what its producer had published before (``heads``)."""
+        lag = await self.lag()
+        for place, head in heads.items():
+            after = self._progress(*place).sequence
+            # Before its first record nothing is missed.
+            if head.published and lag.get(place) == 0 and 0 < after < head.position:
+                offset = self._progress(*place).offset
+                reads = await self._chain.end(place, after, head.position, offset)
+                try:
+                    await self._add_end(place, reads)
+                except Exception as error:  # noqa: BLE001 - told to whoever watches, who ends the process
+                    self._fail(error)
+
+    async def _add_end(self, place: Partition, reads: list[Read]) -> None:
+        """What was added meanwhile, as records came after all, is not added again."""
+        topic, partition = place
+        async with self._writing:
+            if not reads or partition not in self.state.owned or self._broken.done():
+                return
+            progress = self._progress(topic, partition)
+            batch, before = Batch(partition, progress, self.state.own.get), progress.records
+            for each in reads:
+                batch.add(each)
+            self.records += progress.records - before
+            await self._keep(
+                partition, batch.changed, {str(Key(READ, partition, shard=topic)): progress}
+            )
 
     async def _fold(self, topic: str, batch: Batch, messages: list[Any]) -> bool:
         """Add what is in its place, and what is missing before it; returns whether anything was."""
@@ -246,7 +281,7 @@ class Worker:
         found = self._table.data.get(str(Key(READ, partition, shard=topic)))
         return found if isinstance(found, Progress) else Progress()
 
-    async def _store(self, partition: int, values: dict[str, Value | None]) -> None:
+    async def _store(self, partition: int, values: Mapping[str, Value | None]) -> None:
         """Set (or drop, where None) cells, and return once the changelog has them."""
         self._check_awake()
         sent = []

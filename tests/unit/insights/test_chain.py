@@ -93,6 +93,22 @@ async def test_a_gap_that_cannot_be_healed_is_counted(feed: Feed) -> None:
     assert added(mended)[0].gaps == 1
 
 
+async def test_a_lost_end_is_put_back_once_the_feed_answers() -> None:
+    sent = records(100)
+    feed = Feed(sent, away=1)
+    made = Chain(feed)
+    [*_, last] = reads(sent)
+    at = reads(sent)[-6]
+
+    assert await made.end(PLACE, at.sequence, last.sequence, at.offset) == []
+    mended = await made.end(PLACE, at.sequence, last.sequence, at.offset)
+
+    assert [r.sequence for r in mended] == [r.sequence for r in reads(sent)[-5:]]
+    assert {r.offset for r in mended} == {at.offset}
+    assert made.healed == 5
+    assert added([*reads(sent[:-5]), *mended])[1] == added(reads(sent))[1]
+
+
 async def test_a_feed_that_tells_another_past_is_not_believed() -> None:
     sent = records(100)
     kept = [*sent[:10], *sent[14:]]
