@@ -99,6 +99,7 @@ class Insights:
 
     async def _mend(self, worker: Worker) -> None:
         """See to it that a topic's lost end is put back though nothing follows it."""
+        await worker.ready.wait()
         while True:
             await asyncio.sleep(END_SECONDS)
             heads: dict[Partition, Head] = {}
