@@ -14,10 +14,10 @@ from schemathesis.engine import events, from_schema
 from shared.service.problems import MEDIA_TYPE
 from tests.fuzz.ground import Ground
 
-#: Each of these makes a new version of a read model from the beginning of the topics: a handful shows all that a
-#: thousand would.
-REBUILDS = ("POST /rebuild", "PUT /projections/{version}")
-REBUILD_EXAMPLES = 5
+#: The first two make a new version of a read model from the beginning of the topics, and the third streams until there
+#: is news: a handful shows all that a thousand would.
+SLOW = ("POST /rebuild", "PUT /projections/{version}", "GET /events")
+SLOW_EXAMPLES = 5
 #: Its `sku` may be left out or repeated. Schemathesis makes a null or a nested list of it and expects a refusal, but in an
 #: address these read as none and as texts, which are lawful. The corpus covers its parameters.
 NULLABLE_LIST = "GET /availability"
@@ -94,7 +94,7 @@ def fuzz(
 
 
 def _settings(url: str, examples: int, *, coverage: bool, seed: int) -> dict[str, Any]:
-    few = min(examples, REBUILD_EXAMPLES)
+    few = min(examples, SLOW_EXAMPLES)
     return {
         # How long an example takes to make says how busy this machine is.
         "suppress-health-check": ["too_slow"],
@@ -111,7 +111,7 @@ def _settings(url: str, examples: int, *, coverage: bool, seed: int) -> dict[str
         },
         "phases": {"coverage": {"enabled": coverage}},
         "operations": [
-            *({"include-name": name, "generation": {"max-examples": few}} for name in REBUILDS),
+            *({"include-name": name, "generation": {"max-examples": few}} for name in SLOW),
             {
                 "include-name": NULLABLE_LIST,
                 "checks": {"negative_data_rejection": {"enabled": False}},
