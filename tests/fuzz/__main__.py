@@ -27,7 +27,11 @@ async def apis(on: Ground, services: list[str], examples: int) -> Tally:
     """Schemathesis over some services, one after the other."""
     tally, told = Tally(), 0
     for service in services:
-        await asyncio.to_thread(fuzz, on, tally, service, examples, coverage=True)
+        try:
+            await asyncio.to_thread(fuzz, on, tally, service, examples, coverage=True)
+        except asyncio.CancelledError:
+            tally.stop()
+            raise
         for fault in list(tally.faults.values())[told:]:
             say(f"{fault.operation}: {fault.check}: {fault.detail}")
         told = len(tally.faults)
@@ -104,7 +108,11 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=1, help="of the corpora each n-th input")
     parser.add_argument("--keys", type=int, default=200, help="of the storm of equal requests")
     parser.add_argument("--orders", type=int, default=5000, help="among which 1 %% is poison")
-    return asyncio.run(run(parser.parse_args()))
+    try:
+        return asyncio.run(run(parser.parse_args()))
+    except asyncio.CancelledError:
+        say("stopped before the end: nothing is shown")
+        return 130
 
 
 if __name__ == "__main__":

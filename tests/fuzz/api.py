@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import schemathesis
 from schemathesis.engine import events, from_schema
+from schemathesis.engine.core import EventStream
 
 from shared.service.problems import MEDIA_TYPE
 from tests.fuzz.ground import Ground
@@ -45,6 +46,13 @@ class Tally:
     schema_violations: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     faults: dict[tuple[str, str], Fault] = field(default_factory=dict)
+    #: What is under way.
+    stream: EventStream | None = None
+
+    def stop(self) -> None:
+        """End what is under way, from another thread."""
+        if self.stream is not None:
+            self.stream.stop()
 
     def line(self) -> str:
         """For scripts."""
@@ -89,7 +97,8 @@ def fuzz(
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json", config=config)
     schema.auth(refresh_interval=None)(_keys(ground.system.keys.by_service[service]))
     tally.operations += schema.statistic.operations.total
-    for event in from_schema(schema).execute():
+    tally.stream = from_schema(schema).execute()
+    for event in tally.stream:
         _count(event, tally, service)
 
 
