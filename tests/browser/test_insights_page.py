@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.unit.insights.site import Site, add, more, serving
+from tests.unit.insights.site import Site, more, serving
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_figures_follow_the_orders_without_a_reload(browser: Browser, insights: 
     as_of = page.get_by_text("As of")
     before, clock = today.inner_text(), as_of.inner_text()
 
-    add(insights.state, more(400))
+    insights.add(more(400))
 
     expect(today).not_to_have_text(before, timeout=30_000)
     expect(as_of).not_to_have_text(clock)

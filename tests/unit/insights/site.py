@@ -74,6 +74,15 @@ class Site(NamedTuple):
     key: str
     channel_key: str
     state: State
+    loop: asyncio.AbstractEventLoop
+
+    def add(self, records: Iterable[tuple[Partition, Outgoing]]) -> None:
+        """Have its worker read records, in its own loop: what is being shown does not change meanwhile."""
+
+        async def added() -> None:
+            add(self.state, records)
+
+        asyncio.run_coroutine_threadsafe(added(), self.loop).result(30)
 
 
 @contextmanager
@@ -89,8 +98,10 @@ def serving() -> Iterator[Site]:
     ]
     listener = socket.create_server(("127.0.0.1", 0))
     started, stop = threading.Event(), threading.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
 
     async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
         renderer = Renderer()
         app = application(Keyring(entries), insights_of(state, now), Listener(NOBODY), renderer)
         app.seal()
@@ -114,7 +125,7 @@ def serving() -> Iterator[Site]:
     try:
         assert started.wait(60), "the pages are not served"
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        yield Site(url, keys[Role.AGENT], keys[Role.CHANNEL], state)
+        yield Site(url, keys[Role.AGENT], keys[Role.CHANNEL], state, loops[0])
     finally:
         stop.set()
         thread.join(15)
