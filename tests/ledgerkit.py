@@ -193,6 +193,10 @@ class Clock:
         return self.now
 
 
+#: A client library may lose a cancellation that meets its own timeout: it is asked again, and never waited for without end.
+CANCELS_MAX, CANCEL_SECONDS = 3, 10.0
+
+
 @asynccontextmanager
 async def going(*works: Coroutine[Any, Any, None]) -> Any:
     """Endless work beside a test. What it fails with fails the test."""
@@ -200,8 +204,14 @@ async def going(*works: Coroutine[Any, Any, None]) -> Any:
     try:
         yield tasks
     finally:
-        for one_task in tasks:
-            one_task.cancel()
+        pending = set(tasks)
+        for _ in range(CANCELS_MAX):
+            for one_task in pending:
+                one_task.cancel()
+            _, pending = await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
+            if not pending:
+                break
+        assert not pending, f"cancelled, and did not end: {[t.get_stack() for t in pending]}"
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(result, Exception):
                 raise result
