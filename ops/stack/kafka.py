@@ -212,7 +212,8 @@ async def _ping(bootstrap: str) -> bool:
     """Whether a broker is registered in the metadata that `bootstrap` serves."""
     host, _, port = bootstrap.split(",", 1)[0].rpartition(":")
     try:  # a bare connection first: the client logs a complaint at every attempt that fails
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), timeout=3.0)
+        async with asyncio.timeout(3.0):
+            _, writer = await asyncio.open_connection(host, int(port))
         writer.close()
         await writer.wait_closed()
     except (OSError, TimeoutError, ValueError):

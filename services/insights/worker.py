@@ -36,6 +36,7 @@ BATCH_RECORDS_MAX = 4000
 BATCH_SECONDS = 1.0
 #: The changelog answers within this time, or the process ends.
 ACKNOWLEDGE_SECONDS_MAX = 30
+ANSWER_SECONDS_MAX = 10
 #: How long records may be ahead of their place: what a rebalance leaves in faust's buffers.
 AHEAD_SECONDS_MAX = 20
 STOP_SECONDS_MAX = 6
@@ -106,7 +107,8 @@ class Worker:
     async def lag(self) -> dict[tuple[str, int], int]:
         """Records that are still to be read, of the partitions that are this worker's."""
         tps = [tp for tp in self._app.consumer.assignment() if tp.topic in TOPICS]
-        ends = await asyncio.wait_for(self._app.consumer.highwaters(*tps), 10) if tps else {}
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            ends = await self._app.consumer.highwaters(*tps) if tps else {}
         out = {}
         for tp in tps:
             if tp.partition in self.state.owned and (end := ends.get(tp)) is not None:

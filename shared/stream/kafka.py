@@ -19,6 +19,7 @@ log = structlog.get_logger()
 #: Sends of an idempotent producer never time out by themselves (aiokafka#1101): they are given this long.
 PUBLISH_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 3
+ANSWER_SECONDS_MAX = 10
 #: Joining a group waits until the broker has given up a member that was killed. This is longer than any session
 #: timeout, or every attempt would itself leave a member behind that the next one waits for.
 JOIN_SECONDS_MAX = 60
@@ -64,7 +65,8 @@ class KafkaProducer:
     async def start(self) -> None:
         """Connect. Raises `BrokerLost`."""
         try:
-            await asyncio.wait_for(self._client.start(), PUBLISH_SECONDS_MAX)
+            async with asyncio.timeout(PUBLISH_SECONDS_MAX):
+                await self._client.start()
         except (KafkaError, OSError, TimeoutError) as error:
             await self.stop()
             raise BrokerLost(f"cannot connect: {error!r}") from error
@@ -72,7 +74,8 @@ class KafkaProducer:
     async def stop(self) -> None:
         """Disconnect. Stopping hangs while the broker is away (aiokafka#1101), so it gets a few seconds only."""
         try:
-            await asyncio.wait_for(self._client.stop(), STOP_SECONDS_MAX)
+            async with asyncio.timeout(STOP_SECONDS_MAX):
+                await self._client.stop()
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("producer_stop_failed", error=repr(error))
 
@@ -93,7 +96,8 @@ class KafkaProducer:
             batch.close()
             try:
                 sent = await self._client.send_batch(batch, topic, partition=number)
-                await asyncio.wait_for(sent, PUBLISH_SECONDS_MAX)
+                async with asyncio.timeout(PUBLISH_SECONDS_MAX):
+                    await sent
             except (KafkaError, OSError, TimeoutError) as error:
                 raise BrokerLost(f"{topic}/{number}: {error!r}") from error
 
@@ -149,7 +153,8 @@ class KafkaConsumer:
         """Join the group. Raises `BrokerLost`."""
         try:
             self._client.subscribe(self._topics, listener=self._listener)
-            await asyncio.wait_for(self._client.start(), JOIN_SECONDS_MAX)
+            async with asyncio.timeout(JOIN_SECONDS_MAX):
+                await self._client.start()
         except (KafkaError, OSError, TimeoutError) as error:
             await self.stop()
             raise BrokerLost(f"cannot connect: {error!r}") from error
@@ -157,7 +162,8 @@ class KafkaConsumer:
     async def stop(self) -> None:
         """Leave the group, within a few seconds."""
         try:
-            await asyncio.wait_for(self._client.stop(), STOP_SECONDS_MAX)
+            async with asyncio.timeout(STOP_SECONDS_MAX):
+                await self._client.stop()
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("consumer_stop_failed", error=repr(error))
 
@@ -243,9 +249,8 @@ class KafkaConsumer:
 
     async def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         try:
-            ends = await asyncio.wait_for(
-                self._client.end_offsets([TopicPartition(*p) for p in partitions]), 10
-            )
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                ends = await self._client.end_offsets([TopicPartition(*p) for p in partitions])
         except (KafkaError, OSError, TimeoutError) as error:
             raise BrokerLost(repr(error)) from error
         return {(tp.topic, tp.partition): offset for tp, offset in ends.items()}
@@ -255,7 +260,8 @@ class KafkaConsumer:
         for partition in partitions:
             try:
                 tp = TopicPartition(*partition)
-                found[partition] = await asyncio.wait_for(self._client.position(tp), 10)
+                async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                    found[partition] = await self._client.position(tp)
             except IllegalStateError:
                 log.info("partition_has_moved", partition=partition)
             except (KafkaError, OSError, TimeoutError) as error:
@@ -266,8 +272,7 @@ class KafkaConsumer:
         if not offsets:
             return  # which the client takes for a mistake
         try:
-            await asyncio.wait_for(
-                self._client.commit({TopicPartition(*p): o for p, o in offsets.items()}), 10
-            )
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                await self._client.commit({TopicPartition(*p): o for p, o in offsets.items()})
         except (KafkaError, OSError, TimeoutError) as error:
             log.info("group_offsets_not_committed", error=repr(error))

@@ -73,7 +73,8 @@ class GroupLag:
         """Disconnect."""
         for client in (self._ends.stop, self._admin.close):
             try:
-                await asyncio.wait_for(client(), ANSWER_SECONDS_MAX)
+                async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                    await client()
             except (KafkaError, OSError, TimeoutError):
                 continue  # it is given up anyway
 

@@ -1,6 +1,8 @@
 """What one poll of the Kafka client brings."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -58,3 +60,20 @@ async def test_both_together_are_no_more_than_a_poll_may_bring(
     client = Client({A: [0] * held}, {})
     await fetch(client)
     assert [most for _, most in client.asked[1:]] == ([] if room is None else [room])
+
+
+async def test_a_cancellation_that_meets_the_answer_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or a consumer that was told to end would go on."""
+    answer = asyncio.get_running_loop().create_future()
+    client = SimpleNamespace(commit=lambda _: answer)
+    monkeypatch.setattr(kafka, "AIOKafkaConsumer", lambda **_: client)
+    committing = asyncio.ensure_future(
+        kafka.KafkaConsumer("", "group", ["t"]).commit({("t", 0): 1})
+    )
+    await asyncio.sleep(0)
+    answer.set_result(None)
+    committing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await committing
