@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.unit.insights.site import Site, more, serving
 
@@ -48,14 +49,25 @@ def test_figures_charts_and_the_silent_channel_are_there(
     page.context.close()
 
 
-def test_figures_follow_the_orders_without_a_reload(browser: Browser, insights: Site) -> None:
+def late(route: Route) -> None:
+    time.sleep(0.5)
+    route.continue_()
+
+
+@pytest.mark.parametrize(("script", "further"), [("in time", 400), ("late", 800)])
+def test_figures_follow_the_orders_without_a_reload(
+    browser: Browser, insights: Site, script: str, further: int
+) -> None:
     page = opened(browser, insights)
+    if script == "late":
+        page.route("**/hx-sse-4.min.js", late)
+        page.reload()
     page.evaluate("window.since = 'the first look'")
     today = page.locator("dl.figures div", has_text="Orders, today").locator("dd")
     as_of = page.get_by_text("As of")
     before, clock = today.inner_text(), as_of.inner_text()
 
-    insights.add(more(400))
+    insights.add(more(further))
 
     expect(today).not_to_have_text(before, timeout=30_000)
     expect(as_of).not_to_have_text(clock)
