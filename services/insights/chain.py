@@ -40,8 +40,8 @@ class Chain:
         return out
 
     async def end(self, place: Partition, after: int, upto: int, offset: int) -> list[Read]:
-        """The reads of all positions in (after, upto], which nothing on the topic follows; they stand at ``offset``. None
-        where the feed does not answer, or has not got them: the next look asks again."""
+        """The reads of all positions in (after, upto], which nothing on the topic follows; they stand at ``offset``. Where
+        the feed does not answer, or has not got them, there are none: the next look asks again."""
         try:
             found = await self._fetch(place, after, upto, offset)
         except CannotHeal as error:

@@ -207,7 +207,7 @@ class Worker:
             batch = Batch(partition, progress, self.state.own.get)
             if await self._fold(topic, batch, of_topic):
                 changed |= batch.changed
-                done[str(Key(READ, partition, shard=topic))] = progress
+                done[_read_key(topic, partition)] = progress
         if done:
             await self._keep(partition, changed, done)
 
@@ -223,31 +223,29 @@ class Worker:
         """Add what topics have lost at their ends, where nothing follows that would show it: a partition is read to its
         end, and does not reach what its producer had published before (``heads``)."""
         lag = await self.lag()
-        for place, head in heads.items():
-            after = self._progress(*place).sequence
-            # Before its first record nothing is missed.
-            if head.published and lag.get(place) == 0 and 0 < after < head.position:
-                offset = self._progress(*place).offset
-                reads = await self._chain.end(place, after, head.position, offset)
-                try:
-                    await self._add_end(place, reads)
-                except Exception as error:  # noqa: BLE001 - told to whoever watches, who ends the process
-                    self._fail(error)
+        ended = [place for place, head in heads.items() if head.published and lag.get(place) == 0]
+        try:
+            # No batch is half way then: all that was read is in the progress.
+            async with self._writing:
+                for topic, partition in ended:
+                    if partition in self.state.owned and not self._broken.done():
+                        await self._add_end(topic, partition, heads[topic, partition].position)
+        except Exception as error:  # noqa: BLE001 - told to whoever watches, who ends the process
+            self._fail(error)
 
-    async def _add_end(self, place: Partition, reads: list[Read]) -> None:
-        """What was added meanwhile, as records came after all, is not added again."""
-        topic, partition = place
-        async with self._writing:
-            if not reads or partition not in self.state.owned or self._broken.done():
-                return
-            progress = self._progress(topic, partition)
-            batch, before = Batch(partition, progress, self.state.own.get), progress.records
-            for each in reads:
-                batch.add(each)
-            self.records += progress.records - before
-            await self._keep(
-                partition, batch.changed, {str(Key(READ, partition, shard=topic)): progress}
-            )
+    async def _add_end(self, topic: str, partition: int, upto: int) -> None:
+        progress = self._progress(topic, partition)
+        if not 0 < progress.sequence < upto:
+            return  # before its first record nothing is missed
+        place = (topic, partition)
+        reads = await self._chain.end(place, progress.sequence, upto, progress.offset)
+        if not reads:
+            return
+        batch = Batch(partition, progress, self.state.own.get)
+        for each in reads:
+            batch.add(each)
+        self.records += len(reads)
+        await self._keep(partition, batch.changed, {_read_key(topic, partition): progress})
 
     async def _fold(self, topic: str, batch: Batch, messages: list[Any]) -> bool:
         """Add what is in its place, and what is missing before it; returns whether anything was."""
@@ -280,7 +278,7 @@ class Worker:
             raise Broken(f"{place}: offset {offset} came, {self._expected.get(place)} did not")
 
     def _progress(self, topic: str, partition: int) -> Progress:
-        found = self._table.data.get(str(Key(READ, partition, shard=topic)))
+        found = self._table.data.get(_read_key(topic, partition))
         return found if isinstance(found, Progress) else Progress()
 
     async def _store(self, partition: int, values: Mapping[str, Value | None]) -> None:
@@ -303,3 +301,7 @@ class Worker:
             raise Broken(
                 f"the changelog did not answer for {ACKNOWLEDGE_SECONDS_MAX} s: is Kafka up?"
             ) from error
+
+
+def _read_key(topic: str, partition: int) -> str:
+    return str(Key(READ, partition, shard=topic))
