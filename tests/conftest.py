@@ -8,10 +8,10 @@ import pytest
 
 from ops import stack as local_stack
 from tests import journey as journeys
-from tests.integration.demo.command import free_base
 from tests.journey import Journey
 from tests.journey.overhear import Overheard
 from tests.journey.trouble import trouble as hard_day
+from tests.portrange import free_base
 
 
 @pytest.fixture(scope="session")

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
+from contextlib import ExitStack, suppress
 
+from ops.cli.hosting import KAFKA, KAFKA_CONTROLLER, POSTGRES
+from ops.stack.ports import HOST
 from ops.system.layout import PAYMENTS, SERVICES, SINK, SMTP
+
+#: Tests that run at the same time never choose the same range: a system listens at most of its ports only later.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
+BASES = range(20_000 + 1_000 * WORKER, 21_000 + 1_000 * WORKER, 100)
+#: Distances from the base at which a system and its stack listen.
+OFFSETS = (*SERVICES.values(), PAYMENTS, SMTP, SINK, POSTGRES, KAFKA, KAFKA_CONTROLLER)
 
 
 def free_base() -> int:
-    """A port base whose services, provider and sink find their ports free."""
-    offsets = [*SERVICES.values(), PAYMENTS, SMTP, SINK]
-    for _ in range(100):
-        base = random.randrange(20_000, 30_000, 50)
-        if all(_free(base + offset) for offset in offsets):
+    """A base whose ports are all free right now, below those that the system gives to clients."""
+    for base in random.sample(BASES, len(BASES)):
+        with ExitStack() as held, suppress(OSError):
+            for offset in OFFSETS:
+                held.enter_context(socket.socket()).bind((HOST, base + offset))
             return base
-    raise RuntimeError("no range of free ports was found between 20,000 and 30,000")
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as s:
-        try:
-            s.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    raise RuntimeError(
+        f"no range of free ports was found between {BASES.start:,} and {BASES.stop:,}"
+    )

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import random
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import psutil
 
 from ops.stack.errors import StackError
 
 HOST = "127.0.0.1"
+FREE = range(10_000, 20_000)
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different ports that are free right now (all held open while picking)."""
+    """`count` different ports that are free right now (all held open while picking).
+
+    None of them is one that the system itself would give to an outgoing connection (from 32768 on Linux, from 49152
+    elsewhere) between this choice and the start of the server that it is for.
+    """
     with ExitStack() as held:
-        ports = []
-        for _ in range(count):
-            listener = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            listener.bind((HOST, 0))
-            ports.append(int(listener.getsockname()[1]))
+        ports: list[int] = []
+        for port in random.sample(FREE, len(FREE)):
+            if len(ports) == count:
+                break
+            with suppress(OSError):
+                held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM)).bind(
+                    (HOST, port)
+                )
+                ports.append(port)
+        else:
+            raise StackError(
+                f"fewer than {count} of the ports {FREE.start} to {FREE.stop - 1} on {HOST} are free"
+            )
         return ports
 
 

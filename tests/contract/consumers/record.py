@@ -15,10 +15,10 @@ import msgspec
 
 from ops.contracts.consumers import WHOLE, expectations, handled
 from ops.contracts.tables import HOME
-from tests.integration.demo.command import free_base
 from tests.journey import travel
 from tests.journey.overhear import Reads
 from tests.journey.trouble import trouble
+from tests.portrange import free_base
 
 
 def record(*runs: Reads) -> list[str]:

@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
-from socket import AF_INET, SOCK_STREAM, socket
 from time import monotonic
 from typing import Any, Self
 
 import psutil
 
-from ops.stack.ports import HOST
+from ops.stack.ports import is_open
+from tests.portrange import OFFSETS
 
-#: Distances from the base that a system listens at.
-OFFSETS = (*range(6), 10, 25, 26, 32, 92, 93)
 ARGV = (sys.executable, "-c", "from ops.cli import main; main()")
 ROOT = Path(__file__).parents[3]
-
-
-def free_base() -> int:
-    """A base whose ports are all free right now."""
-    bases = list(range(20_000, 30_000, 100))  # below the ports that the system gives to clients
-    random.shuffle(bases)
-    for base in bases:
-        with ExitStack() as held, suppress(OSError):
-            for offset in OFFSETS:
-                held.enter_context(socket(AF_INET, SOCK_STREAM)).bind((HOST, base + offset))
-            return base
-    raise AssertionError("no free range of ports")
 
 
 class Command:
@@ -128,8 +113,4 @@ def left_over(data: Path, base: int) -> list[str]:
             environment: dict[str, Any] = process.environ()
             if any(str(data) in x for x in (*told, environment.get("OMS_KEYS_FILE", ""))):
                 found.append(f"{process.pid} {' '.join(told)[:120]}")
-    for offset in OFFSETS:
-        with socket(AF_INET, SOCK_STREAM) as probe:
-            if probe.connect_ex((HOST, base + offset)) == 0:
-                found.append(f"port {base + offset}")
-    return found
+    return found + [f"port {base + offset}" for offset in OFFSETS if is_open(base + offset)]

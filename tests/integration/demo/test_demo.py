@@ -11,8 +11,9 @@ from socket import AF_INET, SOCK_STREAM, socket
 import pytest
 
 from ops.stack.ports import HOST
-from tests.integration.demo.command import Command, free_base, left_over, oms
+from tests.integration.demo.command import Command, left_over, oms
 from tests.journey import Journey
+from tests.portrange import free_base
 from tests.unit.importer.olist import APPROVED, BOUGHT, LEFT, Paid, Shop, Sold
 
 RETAIL = """\

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.demo.command import ROOT, free_base, left_over
+from tests.integration.demo.command import ROOT, left_over
+from tests.portrange import free_base
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 _BLOCK = re.compile(r"^```bash\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from ops.sink.smtp import listen
 from ops.sink.store import MessageStore
 from ops.stack import Stack, create_database, drop_database
+from ops.stack.ports import free_ports
 from services.notifications.addresses import Addresses
 from services.notifications.directory import Directory
 from services.notifications.effects import performers
@@ -54,17 +54,11 @@ async def until(condition: Callable[[], Awaitable[bool] | bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class Sink:
     """The mail sink in this process, which can be stopped and started on its port."""
 
     def __init__(self) -> None:
-        self.port = free_port()
+        [self.port] = free_ports(1)
         self.store = MessageStore()
         self._server: asyncio.Server | None = None
         self._connections: list[asyncio.Transport] = []

@@ -18,7 +18,7 @@ from services.notifications.smtp import SmtpPool
 from shared.events import Customer
 from shared.events import notifications as n
 from shared.ledger.effects import TryAgain
-from tests.integration.notifications.conftest import SENDER, Notifier, Sink, free_port, until
+from tests.integration.notifications.conftest import SENDER, Notifier, Sink, until
 from tests.unit.notifications.happenings import CONFIRMED, SHIPPED, mail, placed
 
 
@@ -166,9 +166,8 @@ async def scripted(*replies: bytes) -> AsyncIterator[int]:
     def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         talks.add(asyncio.create_task(talk(reader, writer)))
 
-    port = free_port()
-    async with await asyncio.start_server(begin, "127.0.0.1", port):
-        yield port
+    async with await asyncio.start_server(begin, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
         await asyncio.wait(talks)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ops.stack.ports import free_ports
 from services.notifications.domain.messages import MailTaken
 from services.notifications.mailer import Mailer
 from services.notifications.signing import Secrets, signed
@@ -21,7 +22,7 @@ from services.notifications.smtp import SmtpPool
 from shared.ledger.effects import TryAgain
 from shared.service import Role
 from shared.service.security import KeyEntry, generate_key, hash_key, write_keys_file
-from tests.integration.notifications.conftest import SENDER, free_port, until
+from tests.integration.notifications.conftest import SENDER, until
 from tests.unit.notifications.happenings import mail
 
 SECRET = Secrets("the sink's tests only, thirty-two characters").of("demo")
@@ -32,7 +33,8 @@ class SinkProcess:
     """``python -m ops.sink`` on two free ports."""
 
     def __init__(self, file: Path, **environment: str) -> None:
-        self.smtp_port, self.http_port = free_port(), free_port()
+        self.smtp_port, self.http_port = free_ports(2)
+        self.log = file.with_suffix(".log")
         self.url = f"http://127.0.0.1:{self.http_port}"
         self.environment = {
             "OMS_SMTP_PORT": str(self.smtp_port),
@@ -44,10 +46,10 @@ class SinkProcess:
         self.process: asyncio.subprocess.Process
 
     async def start(self) -> None:
-        self.process = await launch(self.environment)
+        self.process = await launch(self.environment, self.log)
 
         async def ready() -> bool:
-            assert self.process.returncode is None, "the sink did not start"
+            assert self.process.returncode is None, self.log.read_text()
             async with httpx.AsyncClient() as client:
                 try:
                     return (await client.get(f"{self.url}/readyz")).status_code == 200
@@ -61,16 +63,17 @@ class SinkProcess:
         return await asyncio.wait_for(self.process.wait(), 10)
 
 
-async def launch(environment: Mapping[str, str]) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "ops.sink",
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+async def launch(environment: Mapping[str, str], log: Path) -> asyncio.subprocess.Process:
+    with log.open("ab") as output:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "ops.sink",
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=output,
+        )
 
 
 @asynccontextmanager
@@ -180,6 +183,6 @@ async def test_with_keys_nothing_is_open(tmp_path: Path) -> None:
 async def test_settings_that_cannot_work_end_it_with_2(
     tmp_path: Path, settings: dict[str, str]
 ) -> None:
-    good = SinkProcess(tmp_path / "mail.jsonl").environment
-    process = await launch(good | settings)
+    good = SinkProcess(tmp_path / "mail.jsonl")
+    process = await launch(good.environment | settings, good.log)
     assert await asyncio.wait_for(process.wait(), 10) == 2

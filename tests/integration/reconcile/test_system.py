@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,7 +12,6 @@ import pytest
 
 from ops.reconcile import Report, reconcile, sources_of, wms
 from ops.stack import Ports
-from ops.stack.ports import is_open
 from ops.system import Layout, System, running
 from shared.events import Command, Customer, Envelope, OrderLine, StockLine, encode
 from shared.events.inventory import ReceiveStock
@@ -21,16 +19,9 @@ from shared.events.order import PlaceOrder
 from shared.ledger.batch import partition_of
 from shared.stream.kafka import KafkaProducer
 from shared.stream.port import Outgoing
+from tests.portrange import free_base
 
 ORDERS = 60
-
-
-def free_base() -> int:
-    """A base whose ports nobody uses now."""
-    while True:
-        base = random.randrange(20_000, 30_000, 50)
-        if not any(is_open(base + n, 0.05) for n in (*range(6), 10, 25, 26)):
-            return base
 
 
 def order(n: int) -> PlaceOrder:

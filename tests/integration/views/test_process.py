@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ import pytest
 
 from ops import stack as local_stack
 from ops.stack import Stack, create_topics
+from ops.stack.ports import free_ports
 from services.views.handlers import TABLE
 from shared.service.security import KeyEntry, Role, generate_key, hash_key, write_keys_file
 from shared.stream.kafka import KafkaProducer
@@ -84,8 +84,7 @@ class Views:
 async def running(stack: Stack, dsn: str, folder: Path) -> AsyncIterator[Views]:
     key = generate_key(Role.OPS)
     write_keys_file(folder / "keys.json", [KeyEntry("ops", hash_key(key), Role.OPS)])
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     environment = {
         "OMS_KAFKA": stack.kafka,
         "OMS_DATABASE": dsn,

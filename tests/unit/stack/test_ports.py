@@ -5,17 +5,28 @@ import socket
 
 import pytest
 
-from ops.stack import StackError
+from ops.stack import StackError, ports
 from ops.stack.ports import HOST, free_ports, is_open, require_free
 
 
 def test_free_ports_are_different_and_usable() -> None:
-    ports = free_ports(5)
+    free = free_ports(5)
 
-    assert len(set(ports)) == 5
-    for port in ports:
+    assert len(set(free)) == 5
+    for port in free:
         require_free(port, what="test", setting="--x")
         assert not is_open(port)
+
+
+def test_a_free_port_is_none_that_a_client_may_get() -> None:
+    assert all(port < 32_768 for port in free_ports(50))
+
+
+def test_a_port_that_is_taken_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = free_ports(2)
+    monkeypatch.setattr(ports, "FREE", range(min(free), min(free) + 1))
+    with socket.create_server((HOST, min(free))), pytest.raises(StackError, match="fewer than 1"):
+        free_ports(1)
 
 
 def test_a_taken_port_names_its_holder_and_the_setting_to_change() -> None:
