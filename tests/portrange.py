@@ -11,7 +11,7 @@ from ops.cli.hosting import KAFKA, KAFKA_CONTROLLER, POSTGRES
 from ops.stack.ports import HOST
 from ops.system.layout import PAYMENTS, SERVICES, SINK, SMTP
 
-#: Tests that run at the same time never choose the same range: a system listens at most of its ports only later.
+#: Tests that run at the same time never choose the same range.
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
 BASES = range(20_000 + 1_000 * WORKER, 21_000 + 1_000 * WORKER, 100)
 #: Distances from the base at which a system and its stack listen.
@@ -23,7 +23,7 @@ def free_base() -> int:
     for base in random.sample(BASES, len(BASES)):
         with ExitStack() as held, suppress(OSError):
             for offset in OFFSETS:
-                held.enter_context(socket.socket()).bind((HOST, base + offset))
+                held.enter_context(socket.create_server((HOST, base + offset)))
             return base
     raise RuntimeError(
         f"no range of free ports was found between {BASES.start:,} and {BASES.stop:,}"
