@@ -133,8 +133,8 @@ class PostgresStore(PostgresReads):
             head = await c.execute("select position from head")
             cursor = c.cursor(binary=True)
             await cursor.execute(SQL["read_feed"], {"after": after, "limit": limit})
-            [(position,)] = await head.fetchall()
-            rows = [FeedRow(*r) for r in await cursor.fetchall()]
+        [(position,)] = await head.fetchall()
+        rows = [FeedRow(*r) for r in await cursor.fetchall()]
         whole = len(rows) < limit
         upto = max([after, rows[-1].position if rows else 0, position if whole else 0])
         return FeedPart(after, upto, rows)

@@ -52,8 +52,8 @@ class PostgresTransaction:
             await c.execute("begin")
             for name, sql, args in _reads(want):
                 cursors[name] = await c.cursor(binary=True).execute(sql, args)
-            for name, cursor in cursors.items():
-                _fill(found, name, await cursor.fetchall())
+        for name, cursor in cursors.items():  # leaving the pipeline has brought them all
+            _fill(found, name, await cursor.fetchall())
         return found
 
     async def read_events(self, stream: str, after: int = 0) -> list[tuple[str, bytes]]:
@@ -68,7 +68,7 @@ class PostgresTransaction:
             for sql, args in _writes(writes):
                 await self._c.execute(sql, args)
             await self._c.execute("commit")
-            answers = [await cursor.fetchall() for cursor in appended]
+        answers = [await cursor.fetchall() for cursor in appended]
         if not answers:
             return None
         [(after,)], previous = answers
