@@ -18,7 +18,7 @@ from services.insights.renderer import Renderer
 from shared.service import Keyring, Service, ServiceApp, Settings, Task, create_app, run
 from shared.service.limits import UNLIMITED, Rates
 from shared.service.settings import InvalidSettingsError
-from shared.service.tokens import Trust
+from shared.service.trust import Trust
 from shared.stream.healer import HttpHealer
 
 #: faust tells much; what matters of it is said by the service itself.

@@ -17,7 +17,7 @@ from shared.service import Keyring, Service, ServiceApp, Settings, Task, create_
 from shared.service.limits import UNLIMITED, Rates
 from shared.service.links import TRACKING_KEYS, Links, TrackingKeys
 from shared.service.settings import InvalidSettingsError
-from shared.service.tokens import Trust
+from shared.service.trust import Trust
 from shared.stream.healer import HttpHealer
 from shared.stream.kafka import KafkaConsumer
 

@@ -7,7 +7,7 @@ request, which alone costs more than everything here.
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import quote
@@ -31,7 +31,7 @@ from shared.service.problems import (
     validation_problem,
 )
 from shared.service.security import Keyring, Principal, unauthenticated
-from shared.service.tokens import Tokens, is_token
+from shared.service.trust import is_token
 
 IN_FLIGHT_MAX = 2000
 LINGER_S = 2.0
@@ -82,7 +82,7 @@ class Edge:
         body_max: int = BODY_MAX_BYTES,
         in_flight_max: int = IN_FLIGHT_MAX,
         cookie: str | None = None,
-        tokens: Tokens | None = None,
+        tokens: Callable[[bytes], Awaitable[Principal]] | None = None,
         access_log: bool = False,
     ) -> None:
         self.hot: dict[tuple[str, str], ASGIApp] = {}
@@ -168,7 +168,7 @@ class Edge:
                 raise unauthenticated("Only the Bearer scheme is accepted in Authorization.")
             key = key.strip()
             if self._tokens is not None and is_token(key):
-                return await self._tokens.authenticate(key)
+                return await self._tokens(key)
         elif b"x-api-key" in headers:
             key = headers[b"x-api-key"].strip()
         elif self._cookie and b"cookie" in headers and scope["method"] in ("GET", "HEAD"):

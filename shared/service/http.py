@@ -1,6 +1,6 @@
 """The HTTP application of a service: FastAPI behind the edge, with probes, metrics and problems."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -22,9 +22,9 @@ from shared.service.limits import UNLIMITED, RateLimits, Rates
 from shared.service.metrics import Metrics
 from shared.service.problems import internal_error
 from shared.service.routes import PUBLIC, HotRoute, RouteInfo, ServiceRoute, router, survey
-from shared.service.security import Keyring, Role, require
+from shared.service.security import Keyring, Principal, Role, require
 from shared.service.tasks import Health
-from shared.service.tokens import Tokens, Trust
+from shared.service.trust import Trust
 
 __all__ = ["PUBLIC", "ServiceApp", "create_app", "router"]
 
@@ -209,13 +209,20 @@ def create_app(
         body_max=body_max,
         in_flight_max=in_flight_max,
         cookie=cookie,
-        tokens=Tokens(trust) if trust else None,
+        tokens=_reader(trust) if trust else None,
         access_log=access_log,
     )
     metrics.watch(app.admission)
     _add_operations(app)
     add_docs(app)
     return app
+
+
+def _reader(trust: Trust) -> Callable[[bytes], Awaitable[Principal]]:
+    """See `shared.service.trust`: only where tokens are believed."""
+    from shared.service.tokens import Tokens
+
+    return Tokens(trust).authenticate
 
 
 def _add_operations(app: ServiceApp) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from shared.service.limits import Rates
-from shared.service.tokens import Trust
+from shared.service.trust import Trust
 from shared.stream.login import Login
 
 EXIT_SETTINGS = 2

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jwt
-import msgspec
 
 from shared.service.jwks import Jwks, ProviderAwayError, UnknownKeyError
 from shared.service.problems import Problem
 from shared.service.security import Principal, Role, unauthenticated
+from shared.service.trust import Trust
 
 TOKEN_LENGTH_MAX = 8 * 1024
 NAME_LENGTH_MAX = 200
@@ -24,24 +24,6 @@ _TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt"})
 #: What the library raises for tokens that nobody would make but to see what happens: exp as a list, an endless nesting.
 _UNREADABLE = (jwt.PyJWTError, ValueError, TypeError, ArithmeticError, RecursionError)
 _REQUIRED = ["exp", "iss", "aud", "sub"]
-
-
-class Trust(msgspec.Struct, frozen=True):
-    """Whose tokens are believed: the issuer, our name in ``aud``, where its keys are, in which claims roles, channel and
-    customer stand (a path with dots), and how many seconds its clock may differ from ours."""
-
-    issuer: str
-    audience: str
-    jwks_url: str
-    roles_claim: str = "roles"
-    channel_claim: str = "channel"
-    customer_claim: str = "customer_id"
-    leeway_s: int = 30
-
-
-def is_token(credential: bytes) -> bool:
-    """Whether a credential has the form of a JWT; an API key never has a dot."""
-    return credential.count(b".") == 2
 
 
 class Read(NamedTuple):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,11 +16,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from ops.system.layout import SERVICES
 from shared.service import Principal, Problem, Role, Settings
 from shared.service.jwks import ASK_AGAIN_S, OLD_S, Jwks
 from shared.service.security import Keyring
 from shared.service.settings import InvalidSettingsError
-from shared.service.tokens import Tokens, Trust, is_token
+from shared.service.tokens import Tokens
+from shared.service.trust import Trust, is_token
 from tests.issuer import AUDIENCE, Issuer, published, rsa_key, serving
 from tests.unit.service.conftest import build
 
@@ -323,6 +327,14 @@ async def test_without_an_issuer_a_token_is_an_unknown_key(issuer: Issuer) -> No
     assert is_token(issuer.token().encode())
     assert not is_token(b"oms_ops_0123456789abcdef")
     assert Settings.load().trust is None
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_does_not_carry_cryptography_for_tokens_that_it_may_not_be_told_to_believe(
+    service: str,
+) -> None:
+    program = f"import sys, services.{service}.__main__; sys.exit('cryptography' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 @pytest.mark.parametrize(

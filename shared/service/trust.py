@@ -1,0 +1,25 @@
+"""Whose access tokens are believed, and how one is told from an API key.
+
+Apart from `shared.service.tokens`, which reads them: that needs cryptography, 12 MB in each process, and most houses have
+API keys only.
+"""
+
+import msgspec
+
+
+class Trust(msgspec.Struct, frozen=True):
+    """Whose tokens are believed: the issuer, our name in ``aud``, where its keys are, in which claims roles, channel and
+    customer stand (a path with dots), and how many seconds its clock may differ from ours."""
+
+    issuer: str
+    audience: str
+    jwks_url: str
+    roles_claim: str = "roles"
+    channel_claim: str = "channel"
+    customer_claim: str = "customer_id"
+    leeway_s: int = 30
+
+
+def is_token(credential: bytes) -> bool:
+    """Whether a credential has the form of a JWT; an API key never has a dot."""
+    return credential.count(b".") == 2
