@@ -37,7 +37,7 @@ class Size(NamedTuple):
     latency_seconds: float = 20
     latency_warm_up_s: float = 5
     overload_ramp_s: float = 15
-    overload_capacity_s: float = 20
+    overload_capacity_s: float = 60
     overload_seconds: float = 60
 
 
