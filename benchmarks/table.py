@@ -96,11 +96,12 @@ def _by_service(title: str, by_scenario: dict[str, dict[str, float]], decimals: 
 
 
 def caption(found: Sequence[Figure]) -> str:
-    """The machine of the last figure's run."""
+    """The machine and the interpreter of the last figure's run."""
     if not found:
         return "nothing was measured"
     run = found[-1].run
-    return f"{run.get('cores')} x {run.get('cpu')}, {run.get('memory_gb')} GB, {run.get('system')}"
+    where = f"{run.get('cores')} x {run.get('cpu')}, {run.get('memory_gb')} GB, {run.get('system')}"
+    return f"{where}, Python {run.get('python')}"
 
 
 def target(name: str) -> str:
@@ -116,4 +117,6 @@ def number(value: float | None, decimals: int = 1) -> str:
     """A number as people read it."""
     if value is None:
         return ""
+    if abs(value) < 1:
+        decimals = max(decimals, 2)
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.{decimals}f}"

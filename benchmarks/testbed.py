@@ -143,16 +143,23 @@ class Bed:
 
 @asynccontextmanager
 async def open_bed(
-    services: tuple[str, ...] = ALL, settings: Mapping[str, Mapping[str, str]] = SETTINGS
+    services: tuple[str, ...] = ALL,
+    settings: Mapping[str, Mapping[str, str]] = SETTINGS,
+    *,
+    books_on_file: bool = False,
 ) -> AsyncIterator[Bed]:
     """A stack with fresh data below ``build``, on free ports, with migrated databases; removed on leaving. After a failure
     the logs stay, in `LOGS`.
+
+    The payment provider works inside the order service's process and keeps its books in memory. They grow with every
+    order, so where the service's own memory is measured they are ``books_on_file``.
 
     Below ``build`` and not in the temporary directory, which may be kept in memory: there is no durability to wait for.
     """
     BUILD.mkdir(exist_ok=True)
     _sweep()
     data = Path(tempfile.mkdtemp(prefix=PREFIX, dir=BUILD))
+    books = {"OMS_PAYMENTS_LEDGER": str(data / "payments.sqlite")} if books_on_file else {}
     layout = Layout(
         data,
         port_base=free_base(),
@@ -160,7 +167,7 @@ async def open_bed(
         payments=False,
         mail=False,
         partitions=PARTITIONS,
-        extra=settings,
+        extra={**settings, "order": {**settings["order"], **books}},
     )
     try:
         local = await asyncio.to_thread(stack.start, data, ports=stack.Ports.free())

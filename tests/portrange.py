@@ -12,8 +12,9 @@ from ops.stack.ports import HOST
 from ops.system.layout import PAYMENTS, SERVICES, SINK, SMTP
 
 #: Tests that run at the same time never choose the same range.
-WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
-BASES = range(20_000 + 1_000 * WORKER, 21_000 + 1_000 * WORKER, 100)
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+BASES = range(20_000 + 100 * WORKER, 30_000, 100 * WORKERS)
 #: Distances from the base at which a system and its stack listen.
 OFFSETS = (*SERVICES.values(), PAYMENTS, SMTP, SINK, POSTGRES, KAFKA, KAFKA_CONTROLLER)
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from socket import AF_INET, SOCK_STREAM, socket
+from socket import create_server
 
 import pytest
 
@@ -69,10 +69,7 @@ def test_ctrl_c_leaves_no_process_at_any_moment(tmp_path: Path, moment: str) -> 
 
 def test_a_port_in_use_is_named_with_what_to_do(tmp_path: Path) -> None:
     base = free_base()
-    with socket(AF_INET, SOCK_STREAM) as taken:
-        taken.bind((HOST, base + 32))
-        taken.listen()
-
+    with create_server((HOST, base + 32)):
         told = oms("demo", "--data", str(tmp_path / "data"), "--port-base", str(base))
 
     assert told.returncode == 69

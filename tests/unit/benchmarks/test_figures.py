@@ -135,7 +135,7 @@ def test_targets_and_numbers_as_people_read_them() -> None:
     assert target("confirm_latency_ms_p50") == "≤ 60.0"
     assert target("post_orders_per_s_c64") == "≥ 1 x floor"
     assert target("database_bytes_per_order") == ""
-    assert [number(x) for x in (None, 12345.6, 9.87)] == ["", "12,346", "9.9"]
+    assert [number(x) for x in (None, 12345.6, 9.87, 0.784)] == ["", "12,346", "9.9", "0.78"]
 
 
 def test_the_tables_fit_a_terminal_of_80_columns() -> None:
