@@ -11,6 +11,7 @@ import psutil
 from ops.stack.errors import StackError
 
 HOST = "127.0.0.1"
+#: Where free ports are looked for.
 FREE = range(10_000, 20_000)
 
 
@@ -20,21 +21,20 @@ def free_ports(count: int) -> list[int]:
     None of them is one that the system itself would give to an outgoing connection (from 32768 on Linux, from 49152
     elsewhere) between this choice and the start of the server that it is for.
     """
+    ports: list[int] = []
     with ExitStack() as held:
-        ports: list[int] = []
         for port in random.sample(FREE, len(FREE)):
             if len(ports) == count:
                 break
             with suppress(OSError):
-                held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM)).bind(
-                    (HOST, port)
-                )
+                listener = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+                listener.bind((HOST, port))
                 ports.append(port)
-        else:
-            raise StackError(
-                f"fewer than {count} of the ports {FREE.start} to {FREE.stop - 1} on {HOST} are free"
-            )
-        return ports
+    if len(ports) < count:
+        raise StackError(
+            f"of the ports {FREE[0]} to {FREE[-1]} on {HOST} only {len(ports)} are free"
+        )
+    return ports
 
 
 def is_open(port: int, timeout_s: float = 0.25) -> bool:

@@ -1,6 +1,6 @@
 """Whose access tokens are believed, and how one is told from an API key.
 
-Apart from `shared.service.tokens`, which reads them: that needs cryptography, 12 MB in each process, and most houses have
+Apart from `shared.service.tokens`, which reads them: that needs cryptography, 9 MB in each process, and many houses have
 API keys only.
 """
 
