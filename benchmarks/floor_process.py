@@ -24,7 +24,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from benchmarks.traffic import Part, Template, Traffic
 from shared.ledger.store import Partition
-from shared.stream.consumer import BUSY_GATHER_SECONDS
+from shared.stream.gather import BUSY_SECONDS
 from shared.stream.kafka import KafkaProducer
 from shared.stream.port import Outgoing
 from shared.stream.relay import CURSOR_EVERY
@@ -145,7 +145,7 @@ class Process:
         fetched = await consumer.getmany(timeout_ms=0 if self._later else POLL_MS)
         records = [r for batch in fetched.values() for r in batch]
         if records and not self._later:
-            deadline = time.monotonic() + BUSY_GATHER_SECONDS
+            deadline = time.monotonic() + BUSY_SECONDS
             enough = min(self._part.records_per_transaction, RECORDS_MAX)
             while len(records) < enough and (left := deadline - time.monotonic()) > 0:
                 fetched = await consumer.getmany(timeout_ms=int(left * 1000))

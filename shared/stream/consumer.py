@@ -16,6 +16,7 @@ from shared.events import BadEnvelope, BadPayload, UnknownType, catalogue, read_
 from shared.ledger.store import Fenced, Mark, Partition, Unavailable
 from shared.ledger.table import Table
 from shared.ledger.work import Outcome, Overloaded, RecordTask, Unit
+from shared.stream.gather import pause
 from shared.stream.healer import Healer
 from shared.stream.port import BrokerLost, Consumer, Record
 from shared.stream.recovery import ChainBroken, Checkpoints, Counters, Gap, Recovery
@@ -27,9 +28,6 @@ RETRY_SECONDS = 1.0
 #: A larger batch is worth a short wait: every poll with records is followed by one, so that others get the processor and
 #: the writer, and what comes next comes together. A service that nobody waits for waits longer, by its settings.
 GATHER_SECONDS = 0.005
-#: So does every service under load, after as many records.
-BUSY_RECORDS = 64
-BUSY_GATHER_SECONDS = 0.02
 #: How often a consumer tells the broker how far it is: others judge by that whether it is behind.
 COMMIT_SECONDS = 1.0
 
@@ -133,8 +131,7 @@ class ConsumerRuntime:
             if records:
                 await self._handle(recovery, records)
                 polls += 1
-                busy = sum(map(len, records.values())) >= BUSY_RECORDS
-                await asyncio.sleep(max(self._gather_seconds, BUSY_GATHER_SECONDS * busy))
+                await asyncio.sleep(pause(self._gather_seconds, sum(map(len, records.values()))))
             if polls and clock() - committed > COMMIT_SECONDS:
                 await self._commit(consumer)
                 polls, committed = 0, clock()

@@ -11,6 +11,7 @@ import structlog
 from shared.events import Envelope
 from shared.ledger import crashpoints
 from shared.ledger.store import FeedPart, FeedRow, Meta, Partition, Store, Unavailable
+from shared.stream.gather import pause
 from shared.stream.port import BrokerLost, Outgoing, Producer
 
 log = structlog.get_logger()
@@ -20,9 +21,6 @@ IDLE_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 #: After publishing, so that the next records share their requests to the broker.
 GATHER_SECONDS = 0.004
-#: Under load, after as many rows, for longer: more requests would bring nobody anything sooner.
-BUSY_ROWS = 64
-BUSY_GATHER_SECONDS = 0.02
 #: Rows that wait in memory to be published; while the broker is away the rest waits in the store alone.
 OFFERED_ROWS_MAX = 20_000
 #: Batches between two writes of the cursor. After a crash at most these are published again, as duplicates.
@@ -113,8 +111,7 @@ class Relay:
                 await self._publish(producer, part.rows)
                 crashpoints.reach(crashpoints.AFTER_PUBLISH)
                 parts += 1
-                busy = len(part.rows) >= BUSY_ROWS
-                await asyncio.sleep(BUSY_GATHER_SECONDS if busy else GATHER_SECONDS)
+                await asyncio.sleep(pause(GATHER_SECONDS, len(part.rows)))
             if part is not None:
                 self.published = max(self.published, part.upto)
             if self.published > marked and parts >= CURSOR_EVERY:
