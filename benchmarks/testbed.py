@@ -7,11 +7,10 @@ servers, warm as they are, that the services were measured on.
 import asyncio
 import shutil
 import signal
-import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import psutil
 import psycopg
 
 from ops import stack
+from ops.stack.ports import free_base
 from ops.stack.state import lock_file
 from ops.stack.supervisor import Change, Supervisor
 from ops.system import SERVICES, Layout
@@ -33,6 +33,8 @@ PREFIX = "bench-data-"
 SWEEP_AFTER_SECONDS = 600
 HOST = "127.0.0.1"
 PARTITIONS = 4
+#: Port bases of the services.
+BASES = range(21_000, 31_000, 50)
 WRITE_SIDE = ("order", "inventory", "fulfillment", "returns", "notifications")
 ALL = (*WRITE_SIDE, "views")
 
@@ -162,7 +164,7 @@ async def open_bed(
     books = {"OMS_PAYMENTS_LEDGER": str(data / "payments.sqlite")} if books_on_file else {}
     layout = Layout(
         data,
-        port_base=free_base(),
+        port_base=free_base(BASES, SERVICES.values()),
         services=services,
         payments=False,
         mail=False,
@@ -214,20 +216,6 @@ def _databases(local: stack.Stack, services: tuple[str, ...]) -> dict[str, str]:
         dsns[name] = stack.create_database(local.postgres, name, local.data)
         migrate(dsns[name], ROOT / "services" / name)
     return dsns
-
-
-def free_base() -> int:
-    """A base from which the ports of all services are free now."""
-    for base in range(21_000, 31_000, 50):
-        with ExitStack() as held:
-            try:
-                for offset in SERVICES.values():
-                    probe = held.enter_context(socket.socket())
-                    probe.bind((HOST, base + offset))
-            except OSError:
-                continue
-            return base
-    raise BenchmarkFailed("no free range of ports between 21000 and 31000")
 
 
 async def until(

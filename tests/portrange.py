@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import random
-import socket
-from contextlib import ExitStack, suppress
 
 from ops.cli.hosting import KAFKA, KAFKA_CONTROLLER, POSTGRES
-from ops.stack.ports import HOST
+from ops.stack import ports
 from ops.system.layout import PAYMENTS, SERVICES, SINK, SMTP
 
 #: Tests that run at the same time never choose the same range.
@@ -21,11 +18,4 @@ OFFSETS = (*SERVICES.values(), PAYMENTS, SMTP, SINK, POSTGRES, KAFKA, KAFKA_CONT
 
 def free_base() -> int:
     """A base whose ports are all free right now, below those that the system gives to clients."""
-    for base in random.sample(BASES, len(BASES)):
-        with ExitStack() as held, suppress(OSError):
-            for offset in OFFSETS:
-                held.enter_context(socket.create_server((HOST, base + offset)))
-            return base
-    raise RuntimeError(
-        f"no range of free ports was found between {BASES.start:,} and {BASES.stop:,}"
-    )
+    return ports.free_base(BASES, OFFSETS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 
 import psutil
@@ -35,6 +36,18 @@ def free_ports(count: int) -> list[int]:
             f"of the ports {FREE[0]} to {FREE[-1]} on {HOST} only {len(ports)} are free"
         )
     return ports
+
+
+def free_base(bases: Sequence[int], offsets: Iterable[int]) -> int:
+    """One of `bases` at whose distances `offsets` all ports are free right now, as servers see it: those of a whole
+    system. Raises StackError when there is none."""
+    distances = list(offsets)
+    for base in random.sample(bases, len(bases)):
+        with ExitStack() as held, suppress(OSError):
+            for offset in distances:
+                held.enter_context(socket.create_server((HOST, base + offset)))
+            return base
+    raise StackError(f"no range of free ports was found on {HOST} from {bases[0]} to {bases[-1]}")
 
 
 def is_open(port: int, timeout_s: float = 0.25) -> bool:
