@@ -68,15 +68,13 @@ class Measured(NamedTuple):
         return 1 - self.crowd.told.statuses.get("201", 0) / answered
 
 
-async def measure(
-    bed: Bed, services: Services, *, ramp_s: float, capacity_s: float, crowd_s: float
-) -> Measured:
+async def measure(bed: Bed, services: Services, *, ramp_s: float, seconds: float) -> Measured:
     """Find capacity, then send ten times that. Raises `BenchmarkFailed` for any answer but 201, 429 and 503 with
     Retry-After, for an accepted order that does not reach its end, and for anything parked."""
-    capacity = await _window(bed, services, "oc", 0, ramp_s, capacity_s)
+    capacity = await _window(bed, services, "oc", 0, ramp_s, seconds)
     await _drained(bed, services, [capacity])
     offered = TIMES * capacity.completed_per_s
-    crowd = await _window(bed, services, "ox", offered, ramp_s, crowd_s)
+    crowd = await _window(bed, services, "ox", offered, ramp_s, seconds)
     drained_s, let_in_s = await asyncio.gather(
         _seconds(lambda: _drained(bed, services, [capacity, crowd])),
         _seconds(lambda: _let_in(bed)),

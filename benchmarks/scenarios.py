@@ -37,12 +37,11 @@ class Size(NamedTuple):
     latency_seconds: float = 20
     latency_warm_up_s: float = 5
     overload_ramp_s: float = 15
-    overload_capacity_s: float = 60
     overload_seconds: float = 60
 
 
 #: Enough to see that everything works; too little to state a figure.
-QUICK = Size(1_000, 200, 6, 1, 100, 5, 2, 3, 5, 8)
+QUICK = Size(1_000, 200, 6, 1, 100, 5, 2, 3, 8)
 
 
 @dataclass
@@ -321,8 +320,7 @@ async def _overload(wanted: set[str], size: Size, report: Report) -> None:
             bed,
             services,
             ramp_s=size.overload_ramp_s,
-            capacity_s=size.overload_capacity_s,
-            crowd_s=size.overload_seconds,
+            seconds=size.overload_seconds,
         )
         report.memory["overload"] = resident_mb(services.pids())
         report.orders["overload"] = await bed.number("order", "select count(*) from streams")
