@@ -1,8 +1,12 @@
-"""An identity provider on this machine: publishes its keys over HTTP and signs tokens with them."""
+"""An identity provider on this machine: publishes its keys over HTTP, signs tokens with them, and signs people on by the
+authorization code flow with PKCE. Whoever comes is its account already: nobody is asked for a password."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -10,11 +14,13 @@ from contextlib import contextmanager
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 AUDIENCE = "https://oms.example"
+CLIENT = ("pages", "open sesame:&%")
 Private = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
@@ -41,6 +47,13 @@ class Issuer:
         self.document: bytes | None = None
         self.broken = False
         self.asked = 0
+        #: What is said of the account that signs on, as arguments of `token`; why it is not let in, where it is not.
+        self.account: dict[str, Any] = {"role": "agent"}
+        self.refusal = ""
+        #: Authorization codes that were not exchanged yet: redirect URI and challenge.
+        self.codes: dict[str, tuple[str, str]] = {}
+        #: How the token endpoint answers instead of well.
+        self.instead: dict[str, Any] | None = None
 
     @property
     def jwks_url(self) -> str:
@@ -58,6 +71,12 @@ class Issuer:
             "oidc_audience": AUDIENCE,
             "oidc_jwks_url": self.jwks_url,
         }
+
+    def sign_on(self, pages_url: str) -> dict[str, Any]:
+        """What pages are told besides to have people signed on here."""
+        name, secret = CLIENT
+        more = {"oidc_client_id": name, "oidc_client_secret": secret, "pages_url": pages_url}
+        return self.settings() | more
 
     def claims(self, role: str = "agent", **more: Any) -> dict[str, Any]:
         """Good claims; None takes one away."""
@@ -88,6 +107,41 @@ class Issuer:
         said = self.claims(role, **claims) | (more or {})
         return jwt.encode(said, key or self.keys[kid], algorithm, headers)
 
+    def described(self) -> dict[str, str]:
+        """OpenID Connect Discovery 1.0."""
+        return {
+            "issuer": self.url,
+            "jwks_uri": self.jwks_url,
+            "authorization_endpoint": f"{self.url}/authorize",
+            "token_endpoint": f"{self.url}/token",
+        }
+
+    def authorize(self, asked: dict[str, str]) -> str:
+        """Where the browser is sent (RFC 6749, 4.1.2)."""
+        assert asked["response_type"] == "code"
+        assert asked["client_id"] == CLIENT[0]
+        assert asked["code_challenge_method"] == "S256"
+        answer = {"state": asked["state"], "iss": self.url}
+        if self.refusal:
+            answer["error"] = self.refusal
+        else:
+            answer["code"] = secrets.token_urlsafe()
+            self.codes[answer["code"]] = (asked["redirect_uri"], asked["code_challenge"])
+        return f"{asked['redirect_uri']}?{urlencode(answer)}"
+
+    def exchange(self, form: dict[str, str], authorization: str) -> tuple[int, dict[str, Any]]:
+        """A code for a token, once (RFC 6749, 4.1.3; RFC 7636, 4.6)."""
+        name_and_secret = ":".join(urlencode({"": part})[1:] for part in CLIENT)
+        if authorization != "Basic " + base64.b64encode(name_and_secret.encode()).decode():
+            return 401, {"error": "invalid_client"}
+        digest = hashlib.sha256(form["code_verifier"].encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        known = self.codes.pop(form["code"], None)
+        if form["grant_type"] != "authorization_code" or known != (form["redirect_uri"], challenge):
+            return 400, {"error": "invalid_grant"}
+        token = {"access_token": self.token(**self.account), "token_type": "Bearer"}
+        return 200, self.instead or token | {"expires_in": 300}
+
 
 @contextmanager
 def serving() -> Iterator[Issuer]:
@@ -96,8 +150,28 @@ def serving() -> Iterator[Issuer]:
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             issuer.asked += 1
-            body = issuer.jwks()
-            self.send_response(500 if issuer.broken or self.path != "/keys" else 200)
+            asked = urlsplit(self.path)
+            if issuer.broken:
+                self.answer(500, b"")
+            elif asked.path == "/authorize":
+                self.answer(303, b"", location=issuer.authorize(dict(parse_qsl(asked.query))))
+            elif asked.path == "/.well-known/openid-configuration":
+                self.answer(200, json.dumps(issuer.described()).encode())
+            else:
+                self.answer(200 if asked.path == "/keys" else 404, issuer.jwks())
+
+        def do_POST(self) -> None:
+            form = self.rfile.read(int(self.headers["content-length"])).decode()
+            assert self.path == "/token"
+            status, said = issuer.exchange(
+                dict(parse_qsl(form)), self.headers.get("authorization", "")
+            )
+            self.answer(status, json.dumps(said).encode())
+
+        def answer(self, status: int, body: bytes, **headers: str) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
             self.end_headers()

@@ -28,7 +28,9 @@ def settings_of(main: Any) -> type[Settings]:
     [found] = [
         value
         for value in vars(main).values()
-        if isinstance(value, type) and issubclass(value, Settings) and value is not Settings
+        if isinstance(value, type)
+        and issubclass(value, Settings)
+        and value.__module__ == main.__name__
     ]
     return found
 

@@ -15,10 +15,10 @@ from services.insights.insights import Insights
 from services.insights.listener import Listener
 from services.insights.pages import COOKIE, HTMX, STATIC, add_pages
 from services.insights.renderer import Renderer
-from shared.service import Keyring, Service, ServiceApp, Settings, Task, create_app, run
+from shared.service import Keyring, Service, ServiceApp, Task, create_app, run
 from shared.service.limits import UNLIMITED, Rates
-from shared.service.settings import InvalidSettingsError
-from shared.service.trust import Trust
+from shared.service.settings import InvalidSettingsError, PagesSettings
+from shared.service.trust import SignOn, Trust
 from shared.stream.healer import HttpHealer
 
 #: faust tells much; what matters of it is said by the service itself.
@@ -27,7 +27,7 @@ FAUST_LEVEL = logging.WARNING
 STOP_SECONDS = 7.0
 
 
-class InsightsSettings(Settings):
+class InsightsSettings(PagesSettings):
     """The insights' settings."""
 
     service: str = "insights"
@@ -61,6 +61,7 @@ async def service(settings: InsightsSettings) -> AsyncIterator[Service]:
         renderer,
         rates=settings.request_rates,
         trust=settings.trust,
+        sign_on=settings.sign_on,
         access_log=settings.access_log,
     )
     announced = Gauge(
@@ -89,6 +90,7 @@ def application(
     *,
     rates: Rates = UNLIMITED,
     trust: Trust | None = None,
+    sign_on: SignOn | None = None,
     access_log: bool = False,
 ) -> ServiceApp:
     """The JSON API, the event stream and the dashboard."""
@@ -103,7 +105,7 @@ def application(
     )
     app.include_router(routes(insights))
     app.include_router(live.routes(listener, lambda: app.health.draining))
-    add_pages(app, insights, keyring, renderer)
+    add_pages(app, insights, keyring, renderer, sign_on)
     _measure(app, insights)
     return app
 

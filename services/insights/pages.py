@@ -20,9 +20,9 @@ from services.insights.insights import Insights
 from services.insights.money import decimals, shown
 from services.insights.renderer import Renderer, RenderFailed
 from shared.service import Keyring, Problem, ServiceApp
-from shared.service.http import PUBLIC
 from shared.service.routes import ServiceRoute
-from shared.service.signin import form_of, signed_in, signed_out
+from shared.service.signin import add_sign_in
+from shared.service.trust import SignOn
 
 log = structlog.get_logger()
 
@@ -103,7 +103,13 @@ def htmx_folder() -> Path:
     return Path(spec.origin).parent / "static" / "django_htmx"
 
 
-def add_pages(app: ServiceApp, insights: Insights, keyring: Keyring, renderer: Renderer) -> None:
+def add_pages(
+    app: ServiceApp,
+    insights: Insights,
+    keyring: Keyring,
+    renderer: Renderer,
+    sign_on: SignOn | None = None,
+) -> None:
     """Put the pages, their stylesheet and htmx on an application."""
     app.mount(STATIC, StaticFiles(directory=HERE / "static"), name="static")
     app.mount(HTMX, StaticFiles(directory=htmx_folder()), name="htmx")
@@ -112,7 +118,17 @@ def add_pages(app: ServiceApp, insights: Insights, keyring: Keyring, renderer: R
     )
     _dashboard_pages(r, insights, lambda: app.health.draining)
     _chart_pages(r, insights, renderer)
-    _sign_in_pages(r, keyring)
+    add_sign_in(
+        r,
+        keyring,
+        _sign_in_form,
+        cookie=COOKIE,
+        readers=READERS,
+        what="sales",
+        headers=SAFE,
+        sign_on=sign_on,
+        tokens=app.edge.tokens,
+    )
     app.include_router(r)
 
 
@@ -178,24 +194,5 @@ def _chart_pages(r: APIRouter, insights: Insights, renderer: Renderer) -> None:
         return await drawn(charts.revenue_per_hour(rows, currency))
 
 
-def _sign_in_pages(r: APIRouter, keyring: Keyring) -> None:
-    @r.get("/sign-in", dependencies=[PUBLIC])
-    async def ask() -> Response:
-        """The form."""
-        return _page("sign_in.html", error="", who=None)
-
-    @r.post("/sign-in", dependencies=[PUBLIC])
-    async def enter(request: Request) -> Response:
-        """Keep the key in a cookie that scripts and other sites cannot use, and that is good for reading only."""
-        form = await form_of(request)
-        key = form.get("key", "").strip()
-        who = keyring.authenticate(key.encode())
-        if who is None or who.role not in READERS:
-            error = "This key is unknown." if who is None else "This key may not look at sales."
-            return _page("sign_in.html", 403, error=error, who=None)
-        return signed_in(request, "/", COOKIE, key, SAFE)
-
-    @r.post("/sign-out", dependencies=[PUBLIC])
-    async def leave() -> Response:
-        """Forget the key."""
-        return signed_out(COOKIE, SAFE)
+def _sign_in_form(status: int, *, target: str, error: str, provider: bool) -> Response:
+    return _page("sign_in.html", status, next=target, error=error, provider=provider, who=None)

@@ -13,11 +13,11 @@ from services.views.handlers import TABLE
 from services.views.pages import COOKIE, STATIC, add_pages
 from services.views.reader import Reader
 from shared.ledger.postgres import PostgresStore
-from shared.service import Keyring, Service, ServiceApp, Settings, Task, create_app, run
+from shared.service import Keyring, Service, ServiceApp, Task, create_app, run
 from shared.service.limits import UNLIMITED, Rates
 from shared.service.links import TRACKING_KEYS, Links, TrackingKeys
-from shared.service.settings import InvalidSettingsError
-from shared.service.trust import Trust
+from shared.service.settings import InvalidSettingsError, PagesSettings
+from shared.service.trust import SignOn, Trust
 from shared.stream.healer import HttpHealer
 from shared.stream.kafka import KafkaConsumer
 
@@ -28,7 +28,7 @@ RECORDS_MAX = 2000
 SESSION_MS = 10_000
 
 
-class ViewsSettings(Settings):
+class ViewsSettings(PagesSettings):
     """The views' settings."""
 
     service: str = "views"
@@ -67,6 +67,7 @@ async def service(settings: ViewsSettings) -> AsyncIterator[Service]:
         links=Links(settings.tracking_keys),
         rates=settings.request_rates,
         trust=settings.trust,
+        sign_on=settings.sign_on,
         access_log=settings.access_log,
     )
     try:
@@ -85,6 +86,7 @@ def application(
     links: Links | None = None,
     rates: Rates = UNLIMITED,
     trust: Trust | None = None,
+    sign_on: SignOn | None = None,
     access_log: bool = False,
 ) -> ServiceApp:
     """The JSON API and the pages."""
@@ -98,7 +100,7 @@ def application(
         access_log=access_log,
     )
     app.include_router(routes(database, reader, feeder))
-    add_pages(app, reader, keyring)
+    add_pages(app, reader, keyring, sign_on)
     app.include_router(tracking.routes(reader, links or Links({})))
     _measure(app, feeder)
     return app

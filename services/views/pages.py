@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import jinja2
 import msgspec
@@ -22,10 +22,10 @@ from services.views.lookup import find, page_of
 from services.views.reader import Filter, Reader
 from services.views.shapes import shape
 from shared.service import Identifier, Keyring, Principal, Problem, ServiceApp, Timestamp, require
-from shared.service.http import PUBLIC
 from shared.service.pagination import Cursor
 from shared.service.routes import ServiceRoute
-from shared.service.signin import form_of, signed_in, signed_out
+from shared.service.signin import add_sign_in
+from shared.service.trust import SignOn
 
 COOKIE = "oms_key"
 STATIC = "/static"
@@ -143,14 +143,26 @@ def render(
     return HTMLResponse(_templates.get_template(template).render(**values), status, headers=headers)
 
 
-def add_pages(app: ServiceApp, reader: Reader, keyring: Keyring) -> None:
+def add_pages(
+    app: ServiceApp, reader: Reader, keyring: Keyring, sign_on: SignOn | None = None
+) -> None:
     """Put the pages and their stylesheet on an application."""
     app.mount(STATIC, StaticFiles(directory=HERE / "static"), name="static")
     r = APIRouter(
         route_class=PageRoute, include_in_schema=False, default_response_class=HTMLResponse
     )
     _order_pages(r, reader)
-    _sign_in_pages(r, keyring)
+    add_sign_in(
+        r,
+        keyring,
+        _sign_in_form,
+        cookie=COOKIE,
+        readers=ORDER_READERS,
+        what="orders",
+        headers=SAFE,
+        sign_on=sign_on,
+        tokens=app.edge.tokens,
+    )
     app.include_router(r)
 
 
@@ -205,33 +217,5 @@ def _unsent(line: LineView) -> int:
     return q.open + q.reserved + q.backordered + q.picked
 
 
-def _sign_in_pages(r: APIRouter, keyring: Keyring) -> None:
-    @r.get("/sign-in", dependencies=[PUBLIC])
-    async def ask(next: Words = "/") -> Response:  # noqa: A002 - the name in the address
-        """The form."""
-        return render("sign_in.html", next=_local(next), error="", who=None)
-
-    @r.post("/sign-in", dependencies=[PUBLIC])
-    async def enter(request: Request) -> Response:
-        """Keep the key in a cookie that scripts and other sites cannot use, and that is good for
-        reading only."""
-        form = await form_of(request)
-        key = form.get("key", "").strip()
-        target = _local(form.get("next", "/"))
-        who = keyring.authenticate(key.encode())
-        if who is None or who.role not in ORDER_READERS:
-            error = "This key is unknown." if who is None else "This key may not look at orders."
-            return render("sign_in.html", 403, next=target, error=error, who=None)
-        return signed_in(request, target, COOKIE, key, SAFE)
-
-    @r.post("/sign-out", dependencies=[PUBLIC])
-    async def leave() -> Response:
-        """Forget the key."""
-        return signed_out(COOKIE, SAFE)
-
-
-def _local(target: str) -> str:
-    """An address of this site, or the list: nobody is sent elsewhere after signing in."""
-    parts = urlsplit(target)
-    fine = target.startswith("/") and not target.startswith(("//", "/\\"))
-    return target if fine and not parts.netloc and not parts.scheme else "/"
+def _sign_in_form(status: int, *, target: str, error: str, provider: bool) -> Response:
+    return render("sign_in.html", status, next=target, error=error, provider=provider, who=None)

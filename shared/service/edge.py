@@ -94,8 +94,8 @@ class Edge:
         self._rates = rates
         self._body_max = body_max
         self._in_flight_max = in_flight_max
+        self.tokens = tokens
         self._cookie = cookie
-        self._tokens = tokens
         self._access_log = access_log
         metrics.in_flight.set_function(lambda: float(self.in_flight))
 
@@ -167,13 +167,15 @@ class Edge:
             if kind.lower() != b"bearer":
                 raise unauthenticated("Only the Bearer scheme is accepted in Authorization.")
             key = key.strip()
-            if self._tokens is not None and is_token(key):
-                return await self._tokens(key)
+            if self.tokens is not None and is_token(key):
+                return await self.tokens(key)
         elif b"x-api-key" in headers:
             key = headers[b"x-api-key"].strip()
         elif self._cookie and b"cookie" in headers and scope["method"] in ("GET", "HEAD"):
             # Only for reading: a cookie is sent along with forged cross-site posts as well.
             key = _cookie_value(headers[b"cookie"], self._cookie)
+            if self.tokens is not None and is_token(key):
+                return await _signed_in(self.tokens, key)
             return self.keyring.authenticate(key) if key else None
         else:
             return None
@@ -239,6 +241,18 @@ def _trace_of(headers: Mapping[bytes, bytes]) -> telemetry.Trace:
         traceparent.decode("latin-1") if traceparent else None,
         correlation.decode("latin-1") if correlation else None,
     )
+
+
+async def _signed_in(
+    tokens: Callable[[bytes], Awaitable[Principal]], token: bytes
+) -> Principal | None:
+    """Who signed in with this token; nobody once it is no good any more, so that pages ask again."""
+    try:
+        return await tokens(token)
+    except Problem as problem:
+        if problem.status_code == 401:
+            return None
+        raise
 
 
 def _cookie_value(header: bytes, name: str) -> bytes:

@@ -6,10 +6,8 @@ that are known go on being read.
 """
 
 import asyncio
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cache
 from typing import Any
 
 import httpx
@@ -17,8 +15,8 @@ import jwt
 import msgspec
 import structlog
 
-ANSWER_S_MAX = 5.0
-DOCUMENT_MAX_BYTES = 256 * 1024
+from shared.service import fetching
+
 ASK_AGAIN_S = 10.0
 #: Keys this old are fetched anew in passing, so that one which the provider took back ends here, too.
 OLD_S = 600.0
@@ -51,7 +49,7 @@ class Jwks:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url
-        self._fetch = fetch or _fetched
+        self._fetch = fetch or fetching.get
         self._clock = clock
         self._keys: Mapping[str, jwt.PyJWK] = {}
         self._asked_at = self._answered_at = float("-inf")
@@ -132,26 +130,3 @@ def _key(jwk: dict[str, Any]) -> jwt.PyJWK | None:
     except (jwt.PyJWTError, ValueError):
         return None
     return None if kind == "RSA" and key.key.key_size < RSA_BITS_MIN else key
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Reading the certificates of all authorities holds everything else up for a moment: once is enough."""
-    return httpx.create_ssl_context()
-
-
-async def _fetched(url: str) -> bytes:
-    """The document. Raises httpx.HTTPError, TimeoutError, or ValueError for an answer that is none."""
-    body = bytearray()
-    async with (
-        asyncio.timeout(ANSWER_S_MAX),
-        httpx.AsyncClient(verify=_certificates(), timeout=ANSWER_S_MAX) as client,
-        client.stream("GET", url, headers={"accept": "application/json"}) as answer,
-    ):
-        if answer.status_code != 200:
-            raise ValueError(f"answered {answer.status_code}")
-        async for part in answer.aiter_bytes():
-            body += part
-            if len(body) > DOCUMENT_MAX_BYTES:
-                raise ValueError(f"answered more than {DOCUMENT_MAX_BYTES} bytes")
-    return bytes(body)

@@ -8,11 +8,12 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from shared.service.limits import Rates
-from shared.service.trust import Trust
+from shared.service.trust import SignOn, Trust
 from shared.stream.login import Login
 
 EXIT_SETTINGS = 2
 PREFIX = "OMS_"
+_WEB = r"https://[^\s]+|http://(127\.0\.0\.1|localhost|\[::1\])[:/][^\s]*"
 _SECRET_WORDS = ("key", "database", "postgres", "password", "secret", "token")
 
 
@@ -42,7 +43,7 @@ class Settings(BaseSettings):
     oidc_jwks_url: str = Field(
         "",
         validate_default=True,
-        pattern=r"^(https://[^\s]+|http://(127\.0\.0\.1|localhost|\[::1\])[:/][^\s]*)?$",
+        pattern=f"^({_WEB})?$",
         description="Where the issuer publishes its keys; https, save on this machine",
     )
     oidc_roles_claim: str = Field(
@@ -134,6 +135,43 @@ class Settings(BaseSettings):
                 f"A variable is not valid JSON: {error}. Give it as JSON, for example "
                 f'{PREFIX}PEERS=\'{{"order": "http://127.0.0.1:8101"}}\'.'
             ) from error
+
+
+class PagesSettings(Settings):
+    """What a service with pages reads besides, to have people signed on by the identity provider."""
+
+    oidc_client_id: str = Field("", description="Our name at the issuer; empty: keys only")
+    oidc_client_secret: str = Field(
+        "", repr=False, description="Its secret; a public client has none"
+    )
+    oidc_scope: str = Field("openid", description="What is asked for, words separated by blanks")
+    pages_url: str = Field(
+        "",
+        validate_default=True,
+        pattern=f"^({_WEB})?$",
+        description="Where browsers reach the pages; https, save on this machine",
+    )
+
+    @field_validator("pages_url")
+    @classmethod
+    def _all_of_sign_on(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("oidc_client_id") and not (value and info.data.get("oidc_issuer")):
+            raise ValueError("OMS_OIDC_CLIENT_ID needs OMS_PAGES_URL and OMS_OIDC_ISSUER beside it")
+        return value
+
+    @property
+    def sign_on(self) -> SignOn | None:
+        """Who signs people on, if anybody does."""
+        if not self.oidc_client_id:
+            return None
+        return SignOn(
+            self.oidc_issuer,
+            self.oidc_client_id,
+            self.oidc_client_secret,
+            self.oidc_audience,
+            self.oidc_scope,
+            self.pages_url,
+        )
 
 
 class InvalidSettingsError(ValueError):

@@ -1,39 +1,151 @@
-"""Signing in to pages: a key in a cookie that scripts and other sites cannot use. `create_app` reads it, for GET only."""
+"""Signing in to pages, with an API key or at the identity provider: what comes of it is kept in a cookie that scripts and
+other sites cannot use. `create_app` reads it, for GET only."""
 
-from collections.abc import Mapping
-from urllib.parse import parse_qs
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from html import escape
+from typing import Literal, Protocol
+from urllib.parse import parse_qs, quote, urlsplit
 
+from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import RedirectResponse
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-#: A working day; a key that is withdrawn ends at once, whatever the cookie says.
+from shared.service.problems import Problem
+from shared.service.routes import PUBLIC
+from shared.service.security import Keyring, Principal, Role
+from shared.service.signon import Provider, SignOnFailedError
+from shared.service.trust import SignOn
+
+#: A working day; a key that is withdrawn ends at once, whatever the cookie says, and so does a token that expires.
 COOKIE_SECONDS = 12 * 3600
+#: Time to sign in at the provider.
+AWAY_SECONDS = 600
+
+Tokens = Callable[[bytes], Awaitable[Principal]]
 
 
-async def form_of(request: Request) -> dict[str, str]:
-    """The first value of each field of a form."""
-    form = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=10)
-    return {name: values[0] for name, values in form.items()}
+class Form(Protocol):
+    """The page that asks who it is; ``error`` says why it asks again, ``provider`` whether there is one to go to."""
+
+    def __call__(self, status: int, *, target: str, error: str, provider: bool) -> Response: ...
 
 
-def signed_in(
-    request: Request, target: str, cookie: str, key: str, headers: Mapping[str, str]
-) -> RedirectResponse:
-    """On to ``target``, with the key kept."""
-    answer = RedirectResponse(target, 303, headers=headers)
+def add_sign_in(
+    r: APIRouter,
+    keyring: Keyring,
+    form: Form,
+    *,
+    cookie: str,
+    readers: Collection[Role],
+    what: str,
+    headers: Mapping[str, str],
+    sign_on: SignOn | None = None,
+    tokens: Tokens | None = None,
+) -> None:
+    """Put the form and the ways in and out on a router of pages. ``readers`` may look at ``what`` they show; ``headers``
+    come with every answer. ``sign_on`` and ``tokens`` are given where an identity provider signs people on."""
+    provider = Provider(sign_on) if sign_on is not None and tokens is not None else None
+
+    def asked_again(status: int, target: str, error: str) -> Response:
+        return form(status, target=target, error=error, provider=provider is not None)
+
+    @r.get("/sign-in", dependencies=[PUBLIC])
+    async def ask(next: str = "/") -> Response:  # noqa: A002 - the name in the address
+        """The form."""
+        return asked_again(200, local(next), "")
+
+    @r.post("/sign-in", dependencies=[PUBLIC])
+    async def enter(request: Request) -> Response:
+        """Keep the key."""
+        filled = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=10)
+        [key], [target] = filled.get("key", [""])[:1], filled.get("next", ["/"])[:1]
+        who = keyring.authenticate(key.strip().encode())
+        if who is None:
+            return asked_again(403, local(target), "This key is unknown. Check it and try again.")
+        if who.role not in readers:
+            return asked_again(
+                403, local(target), f"This key may not look at {what}. Use another one."
+            )
+        answer = RedirectResponse(local(target), 303, headers=headers)
+        _keep(answer, request, cookie, key.strip(), COOKIE_SECONDS)
+        return answer
+
+    @r.post("/sign-out", dependencies=[PUBLIC])
+    async def leave() -> Response:
+        """Forget the key or token."""
+        answer = RedirectResponse("/sign-in", 303, headers=headers)
+        answer.delete_cookie(cookie, httponly=True, samesite="strict")
+        return answer
+
+    if provider is None or tokens is None:
+        return
+    away = f"{cookie}_away"
+
+    @r.get("/sign-in/provider", dependencies=[PUBLIC])
+    async def go(request: Request, next: str = "/") -> Response:  # noqa: A002 - as above
+        """To the identity provider."""
+        try:
+            leaving = await provider.leave(local(next))
+        except SignOnFailedError as failed:
+            return asked_again(502, local(next), f"Nobody can sign in there now: {failed}.")
+        answer = RedirectResponse(leaving.url, 303, headers=headers)
+        # Lax: the provider's site sends the browser back here, and this must come with it.
+        _keep(answer, request, away, leaving.kept, AWAY_SECONDS, path="/sign-in", samesite="lax")
+        return answer
+
+    @r.get("/sign-in/back", dependencies=[PUBLIC])
+    async def come_back(request: Request) -> Response:
+        """Keep the token."""
+        try:
+            arrived = await provider.arrive(request.cookies.get(away, ""), request.query_params)
+            who = await tokens(arrived.token.encode())
+        except SignOnFailedError as failed:
+            return asked_again(403, "/", f"Nobody was signed in: {failed}.")
+        except Problem as problem:
+            return asked_again(problem.status_code, "/", f"Nobody was signed in: {problem.detail}")
+        target = local(arrived.target)
+        if who.role not in readers:
+            return asked_again(403, target, f"This account may not look at {what}.")
+        answer = HTMLResponse(_onward(target), headers=headers)
+        seconds = min(arrived.seconds or COOKIE_SECONDS, COOKIE_SECONDS)
+        _keep(answer, request, cookie, arrived.token, seconds)
+        answer.delete_cookie(away, path="/sign-in", httponly=True, samesite="lax")
+        return answer
+
+
+def local(target: str) -> str:
+    """An address of this site, or its first page: nobody is sent elsewhere after signing in."""
+    if not target.startswith("/") or target.startswith("/\\"):
+        return "/"
+    try:
+        parts = urlsplit(target)  # which passes over what browsers pass over, such as tabs
+    except ValueError:
+        return "/"
+    return "/" if parts.netloc or parts.scheme else target
+
+
+def _keep(
+    answer: Response,
+    request: Request,
+    name: str,
+    value: str,
+    seconds: int,
+    *,
+    path: str = "/",
+    samesite: Literal["lax", "strict"] = "strict",
+) -> None:
+    secure = request.url.scheme == "https"
     answer.set_cookie(
-        cookie,
-        key,
-        max_age=COOKIE_SECONDS,
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
+        name, value, seconds, path=path, secure=secure, httponly=True, samesite=samesite
     )
-    return answer
 
 
-def signed_out(cookie: str, headers: Mapping[str, str]) -> RedirectResponse:
-    """Back to the form, with the key forgotten."""
-    answer = RedirectResponse("/sign-in", 303, headers=headers)
-    answer.delete_cookie(cookie, httponly=True, samesite="strict")
-    return answer
+def _onward(target: str) -> str:
+    """A page of this site that goes on by itself: a redirect would still belong to the provider's, and a browser that
+    comes from another site does not send a strict cookie."""
+    to = escape(quote(target, safe="/%#?=&"))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Signed in</title>'
+        f'<meta http-equiv="refresh" content="0; url={to}"></head>'
+        f'<body><p>Signed in. <a href="{to}">Go on</a></p></body></html>'
+    )

@@ -20,6 +20,23 @@ class Trust(msgspec.Struct, frozen=True):
     leeway_s: int = 30
 
 
+class SignOn(msgspec.Struct, frozen=True):
+    """How pages have people signed on: by which issuer, under which name of ours there and with which secret (none: a
+    public client), for which audience and scope, and at which address browsers reach the pages."""
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    audience: str
+    scope: str
+    pages_url: str
+
+    @property
+    def back_url(self) -> str:
+        """Where the provider sends browsers back to: the redirect URI to be registered there."""
+        return f"{self.pages_url.rstrip('/')}/sign-in/back"
+
+
 def is_token(credential: bytes) -> bool:
     """Whether a credential has the form of a JWT; an API key never has a dot."""
     return credential.count(b".") == 2

@@ -28,6 +28,20 @@ def test_a_stranger_signs_in_and_comes_back_to_the_order(page: Page, site: Site)
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
+def test_an_agent_signs_in_with_an_account_of_the_house(page: Page, site: Site) -> None:
+    asked = f"{site.pages_url}/?status=cancelled"
+    page.goto(asked)
+    page.get_by_role("link", name="Sign in with your account").click()
+    page.wait_for_url(asked)  # whose page is the provider's site, so that the browser is strict
+    expect(page.get_by_text("Signed in as oidc:kim (agent)")).to_be_visible()
+    expect(page.get_by_role("rowheader")).to_have_count(1)
+    page.get_by_role("button", name="Sign out").click()
+    site.issuer.account = {"role": "warehouse"}
+    page.get_by_role("link", name="Sign in with your account").click()
+    expect(page.get_by_role("alert")).to_contain_text("This account may not look at orders")
+    site.issuer.account = {"role": "agent"}
+
+
 def test_orders_are_found_and_the_filters_stand_in_the_address(page: Page, site: Site) -> None:
     sign_in(page, site.key)
     rows = page.get_by_role("rowheader")

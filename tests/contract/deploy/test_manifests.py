@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic_settings import BaseSettings
 
+from ops.contracts.openapi import settings_of
 from ops.k8s.__main__ import drift
 from ops.k8s.__main__ import main as k8s
 from ops.k8s.names import PARTITIONS, PORT
@@ -90,7 +90,8 @@ def test_every_setting_is_one_that_the_service_reads(deployed: Built) -> None:
         for source in container["envFrom"]:
             given |= configs[source["configMapRef"]["name"]]
         ours = {k for k in given if k.startswith("OMS_")}
-        known = {f"OMS_{f.upper()}" for f in _settings(name).model_fields}
+        settings = settings_of(importlib.import_module(f"services.{name}.__main__"))
+        known = {f"OMS_{f.upper()}" for f in settings.model_fields}
         assert ours <= known, name
         assert given["OMS_PARTITIONS"] == str(PARTITIONS)
         assert int(given["OMS_PORT"]) == PORT
@@ -100,17 +101,7 @@ def test_every_setting_is_one_that_the_service_reads(deployed: Built) -> None:
             k.removeprefix("OMS_").lower(): json.loads(v) if v[:1] in "[{" else v
             for k, v in values.items()
         }
-        _settings(name)(**loaded)
-
-
-def _settings(service: str) -> type[BaseSettings]:
-    module = importlib.import_module(f"services.{service}.__main__")
-    (found,) = [
-        t
-        for t in vars(module).values()
-        if isinstance(t, type) and issubclass(t, Settings) and t is not Settings
-    ]
-    return found
+        settings(**loaded)
 
 
 def test_no_manifest_holds_a_secret(deployed: Built) -> None:

@@ -30,9 +30,12 @@ from shared.ledger.work import Unit
 from shared.service import Keyring
 from shared.service.links import Links
 from shared.service.security import KeyEntry, Role, generate_key, hash_key
+from shared.service.settings import PagesSettings
 from shared.stream.consumer import StartedConsumer
 from shared.stream.healer import CannotHeal
 from shared.stream.port import Record
+from tests.issuer import Issuer
+from tests.issuer import serving as identity
 from tests.unit.views.journey import Journey, Said, Topics, received, task
 
 
@@ -111,18 +114,26 @@ def topics_of(journeys: Iterable[Journey]) -> Topics:
 @dataclass
 class Site:
     """The pages, served; ``key`` is an agent's, ``channel_key`` that of the channel shop, ``links`` makes tracking
-    links."""
+    links. At ``pages_url`` they are another site than ``issuer``, which signs people on there."""
 
     url: str
+    pages_url: str
     key: str
     channel_key: str
     orders: dict[str, Journey]
     links: Links
+    issuer: Issuer
 
 
 @contextmanager
 def serving(dsn: str, orders: dict[str, Journey]) -> Iterator[Site]:
-    """The views of these orders on a free port, without a broker."""
+    """The views of these orders on a free port, without a broker; an identity provider signs people on."""
+    with identity() as issuer, _serving(dsn, orders, issuer) as site:
+        yield site
+
+
+@contextmanager
+def _serving(dsn: str, orders: dict[str, Journey], issuer: Issuer) -> Iterator[Site]:
     keys = {role: generate_key(role) for role in (Role.AGENT, Role.CHANNEL)}
     entries = [
         KeyEntry("kim", hash_key(keys[Role.AGENT]), Role.AGENT),
@@ -130,6 +141,9 @@ def serving(dsn: str, orders: dict[str, Journey]) -> Iterator[Site]:
     ]
     links = Links({"new": "n" * 32, "old": "o" * 32})
     listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    # Another site than the provider's 127.0.0.1, as a browser sees it.
+    settings = PagesSettings.load(**issuer.sign_on(f"http://localhost:{port}"))
     started, stop = threading.Event(), threading.Event()
 
     async def serve() -> None:
@@ -140,7 +154,15 @@ def serving(dsn: str, orders: dict[str, Journey]) -> Iterator[Site]:
             records = topics_of(orders.values())
             await project(ViewStore(store, version.version), records)
             feeder = Feeder(store, no_broker, NoHealer())
-            app = application(Keyring(entries), store, Reader(store), feeder, links=links)
+            app = application(
+                Keyring(entries),
+                store,
+                Reader(store),
+                feeder,
+                links=links,
+                trust=settings.trust,
+                sign_on=settings.sign_on,
+            )
             app.seal()
             server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
             job = asyncio.create_task(server.serve(sockets=[listener]))
@@ -158,8 +180,10 @@ def serving(dsn: str, orders: dict[str, Journey]) -> Iterator[Site]:
     thread.start()
     try:
         assert started.wait(30), "the pages are not served"
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        yield Site(url, keys[Role.AGENT], keys[Role.CHANNEL], orders, links)
+        url = f"http://127.0.0.1:{port}"
+        yield Site(
+            url, settings.pages_url, keys[Role.AGENT], keys[Role.CHANNEL], orders, links, issuer
+        )
     finally:
         stop.set()
         thread.join(15)
