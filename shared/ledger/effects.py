@@ -27,6 +27,9 @@ Performer = Callable[[Any, str], Awaitable[Command]]
 
 POLL_SECONDS = 0.5
 CONCURRENT_MAX = 256
+#: Fresh effects that wait in memory; more stay in the store alone, until their leases run out. Otherwise an outside that
+#: is slower than what comes in would fill the memory.
+FRESH_MAX = 4096
 ATTEMPTS_MAX = 30
 RETRY_FIRST_SECONDS = 0.2
 RETRY_LONGEST_SECONDS = 60.0
@@ -64,12 +67,13 @@ class Effects:
         self._fresh: list[EffectRow] = []
         self._running: dict[str, asyncio.Task[None]] = {}
         self._answers: list[tuple[EffectRow, Command]] = []
+        self._look_at = 0.0
         self._wake = asyncio.Event()
         self._answered = asyncio.Event()
 
     def take(self, rows: list[EffectRow]) -> None:
         """Effects that were just committed and leased to this process: performed at once, without reading them back."""
-        self._fresh += rows
+        self._fresh += rows[: FRESH_MAX - len(self._fresh)]
         self._wake.set()
 
     async def run(self) -> None:
@@ -95,12 +99,15 @@ class Effects:
                     continue
 
     async def _next(self) -> list[EffectRow]:
-        """What to perform next: fresh effects, else what is due in the store."""
+        """What to perform next: fresh effects, and every half second at least what is due in the store. What failed
+        before, or was left by a process that died, is there alone: it must have its turn under load as well."""
         while (room := CONCURRENT_MAX - len(self._running)) <= 0:
             await asyncio.wait(self._running.values(), return_when=asyncio.FIRST_COMPLETED)
-        if self._fresh:
+        loop_time = asyncio.get_running_loop().time()
+        if self._fresh and loop_time < self._look_at:
             rows, self._fresh = self._fresh[:room], self._fresh[room:]
             return rows
+        self._look_at = loop_time + POLL_SECONDS
         try:
             now = self._clock()
             rows = await self._store.lease_effects(now, now + LEASE, room)

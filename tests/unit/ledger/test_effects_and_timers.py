@@ -16,13 +16,16 @@ from shared.ledger.batch import LEASE
 from shared.ledger.effects import Effects, TryAgain
 from shared.ledger.memory import MemoryStore
 from shared.ledger.memory_tables import Tables
-from shared.ledger.store import Unavailable
+from shared.ledger.store import EffectRow, Unavailable
 from shared.ledger.table import one
 from shared.ledger.timers import HOLD, Timers, task_of
 from shared.ledger.writer import Writer
 from tests.ledgerkit import PARTITIONS, Clock, going, language, tally, task, until
 
 WORDS = language("tally")
+
+#: So many fresh effects, one after the other, take many times as long as a look into the store.
+TURNS = 3000
 
 
 class Ring(msgspec.Struct, frozen=True, tag="oms.tally.ring.v1"):
@@ -148,6 +151,58 @@ async def test_a_failure_that_will_not_pass_parks_the_effect(answer: Any) -> Non
         await home.writer.handle(task(WORDS, "a"))
         await until(lambda: home.owed["a.1"].parked)
     assert home.amounts() == [1]
+
+
+async def test_an_effect_that_waits_in_the_store_has_its_turn_while_fresh_ones_go_on_coming() -> (
+    None
+):
+    fresh = 0
+
+    async def perform(request: Ring, key: str) -> Rang:
+        nonlocal fresh
+        if request.name != "a" and not done() and fresh < TURNS:
+            fresh += 1
+            home.effects.take([EffectRow(f"b.{fresh}", "tally-b", tag, b'{"name":"b"}', b"{}")])
+        await asyncio.sleep(0)
+        return Rang(name=request.name)
+
+    def done() -> bool:
+        return home.amounts() == [1, 100]
+
+    tag = str(Ring.__struct_config__.tag)
+    home = Home(perform)
+    async with going(home.writer.run()):
+        await home.writer.handle(task(WORDS, "a"))  # by a process that then died
+        home.clock.now += LEASE
+        home.effects.take([EffectRow("b.0", "tally-b", tag, b'{"name":"b"}', b"{}")])
+        async with going(home.effects.run()):
+            await until(lambda: done() or fresh == TURNS)
+    assert done()
+
+
+async def test_more_fresh_effects_than_fit_wait_in_the_store(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(effects_module, "CONCURRENT_MAX", 1)
+    monkeypatch.setattr(effects_module, "FRESH_MAX", 3)
+    back, calls = asyncio.Event(), set[str]()
+
+    async def perform(request: Ring, key: str) -> Rang:
+        await back.wait()
+        calls.add(key)
+        return Rang(name=request.name)
+
+    home = Home(perform)
+    home.writer.on_effects = home.effects.take
+    names = [f"n{n}" for n in range(10)]
+    async with going(home.writer.run(), home.effects.run()):
+        for name in names:
+            await home.writer.handle(task(WORDS, name))
+        assert len(home.effects._fresh) <= 3, "the outside is away, and memory does not fill"
+        back.set()
+        home.clock.now += LEASE
+        await until(lambda: not home.owed)
+    assert calls == {f"{name}.1" for name in names}
 
 
 async def test_two_processes_that_both_performed_answer_once() -> None:
