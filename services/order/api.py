@@ -219,7 +219,7 @@ def _shown(order_id: str, state: Order) -> dict[str, Any]:
     payment = state.payment
     if payment is not None:
         named["payment"] = {f: getattr(payment, f) for f in payment.__struct_fields__}
-    named["packages"] = {id: p.status for id, p in state.packages.items()}
+    named["packages"] = {id or "fees": p.status for id, p in state.packages.items()}
     return {k: msgspec.to_builtins(v) for k, v in named.items()}
 
 

@@ -30,7 +30,7 @@ def table(policy: Policy = _DEFAULT) -> Table:
     """The order service's handlers, under a policy."""
     return Table(
         "order",
-        [Category("order", Order, evolve, react=Saga(policy).react, schema=2)],
+        [Category("order", Order, evolve, react=Saga(policy).react, schema=3)],
         {
             order.PlaceOrder: one(placing.place),
             order.RequestCancellation: one(cancelling.cancel),

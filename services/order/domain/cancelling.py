@@ -1,7 +1,7 @@
 """Cancelling: possible until money is being taken for a package; undone step by step, never half."""
 
 from services.order.domain.reserving import money_open, stock_open
-from services.order.domain.state import Order
+from services.order.domain.state import FEES, Order
 from shared.events import Context, Items, Refused
 from shared.events.fulfillment import FulfillmentCancellationRefused, FulfillmentCancelled
 from shared.events.order import (
@@ -34,10 +34,10 @@ def cancel(state: Order, command: CancelOrder | RequestCancellation, context: Co
 def _too_late(state: Order) -> str:
     if state.status in ("completed", "rejected"):
         return f"the order is {state.status}"
-    if not state.lines and state.status == "confirmed":
-        return "the order's fees are being charged"
     for id, package in state.packages.items():
         if package.status != "refused":
+            if id == FEES:
+                return "the order's fees are being charged"
             done = "being charged" if package.status == "packed" else package.status
             return f"package {id} is {done}: a return is the way back"
     return ""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from msgspec.structs import replace
 
 from services.order.domain.state import (
+    FEES,
     Line,
     Order,
     Package,
@@ -54,6 +55,7 @@ def evolve(state: Order, event: e.OrderEvent) -> Order:
                 status="confirmed",
                 reservation=reservation,
                 fulfillments=dict.fromkeys(opened, "open"),
+                packages=_fees(state),
             )
         case e.OrderCompleted():
             return replace(state, status="completed")
@@ -162,6 +164,13 @@ def _placed(state: Order, event: e.OrderPlaced) -> Order:
     )
 
 
+def _fees(state: Order) -> dict[str, Package]:
+    """What an order without goods is charged: once, as a package with nothing in it."""
+    if state.lines or state.total == 0:
+        return {}
+    return {FEES: Package(fulfillment_id="", lines=(), amount=state.total)}
+
+
 def _lines(
     state: Order, changed: Iterable[LineQuantity], change: Callable[[Line, int], Line]
 ) -> dict[str, Line]:
@@ -172,8 +181,6 @@ def _lines(
 
 
 def _package(state: Order, package_id: str, status: PackageStatus) -> Order:
-    if not package_id:  # the fees of an order without goods have no package
-        return state
     package = replace(state.packages[package_id], status=status)
     return replace(state, packages={**state.packages, package_id: package})
 
@@ -188,8 +195,10 @@ def _pay(state: Order, *, captured: int = 0, refunded: int = 0) -> Order:
 
 
 def _hold_released(state: Order, event: e.HoldReleased) -> Order:
-    """The package whose capture was refused is tried once more, under a new idempotency key."""
+    """The package whose capture was refused is tried once more, under a new idempotency key; not where the order ends."""
     holds = {id: kind for id, kind in state.holds.items() if id != event.hold_id}
+    if state.cancelling or state.status != "confirmed":
+        return replace(state, holds=holds)
     packages = {
         id: replace(p, status="packed", attempts=p.attempts + 1) if p.status == "refused" else p
         for id, p in state.packages.items()

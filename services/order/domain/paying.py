@@ -56,10 +56,10 @@ def authorised(state: Order, answer: AuthorisationAnswered, context: Context) ->
 def captured(state: Order, answer: CaptureAnswered, context: Context) -> Items:
     """Money was taken for a package, which may now leave; or it waits behind a hold."""
     package = state.packages.get(answer.package_id)
-    if package is not None and package.status != "packed":
+    if package is None or package.status != "packed":
         return []
-    if package is None and (state.lines or state.status != "confirmed"):
-        return []
+    if answer.capture_id != state.capture_id(answer.package_id):
+        return []  # a late answer to an attempt that was over says nothing about this one
     if answer.refused:
         hold = _hold(state, f"capture of {answer.amount.amount} refused: {answer.refused}")
         refused = CaptureRefused(
@@ -77,7 +77,7 @@ def captured(state: Order, answer: CaptureAnswered, context: Context) -> Items:
         package_id=answer.package_id,
         amount=answer.amount,
     )
-    return [taken] if package else [taken, OrderCompleted(order_id=state.order_id)]
+    return [taken] if state.lines else [taken, OrderCompleted(order_id=state.order_id)]
 
 
 def voided(state: Order, answer: VoidAnswered, context: Context) -> Items:

@@ -19,7 +19,7 @@ from services.order.domain.messages import (
     VoidPayment,
 )
 from services.order.domain.reserving import give_back, stock_open
-from services.order.domain.state import Order, Package, fulfillments_of
+from services.order.domain.state import FEES, Order, Package, fulfillments_of
 from services.order.domain.waiting import current_step, is_live
 from shared.events import CancelTimer, Context, Effect, Items, LineQuantity, Money, StartTimer
 from shared.events import order as e
@@ -54,9 +54,7 @@ class Saga:
                     return [self._reserve(state), self._watch(state, "placed", context)]
                 return [*_authorise(state), self._watch(state, "placed", context)]
             case e.OrderReserved():
-                if state.payment is not None or state.total == 0:
-                    return [_commit(state)]
-                return _authorise(state)
+                return [*self._watch_filled(state, context), *_pay_or_commit(state)]
             case e.OrderBackordered():
                 return [self._watch(state, "backordered", context)]
             case e.ReservationLost():
@@ -78,12 +76,7 @@ class Saga:
             case e.FulfillmentStopped():
                 return _undo(state) if "open" not in state.fulfillments.values() else []
             case e.HoldReleased():
-                retries = [
-                    _capture(state, id, p)
-                    for id, p in state.packages.items()
-                    if p.status == "packed" and p.amount > 0  # a free one waits for nobody
-                ]
-                return [*self._watch_again(state, context), *retries]
+                return [*self._watch_again(state, context), *_captures(state)]
             case _:
                 return _react_to_goods(state, event)
 
@@ -98,7 +91,7 @@ class Saga:
 
     def _confirmed(self, state: Order, context: Context) -> Items:
         if not state.lines:
-            return [*_capture_fees(state), self._watch(state, "confirmed", context)]
+            return [*_captures(state), self._watch(state, "confirmed", context)]
         create = [
             CreateFulfillment(
                 fulfillment_id=id,
@@ -114,6 +107,11 @@ class Saga:
             for id, location in fulfillments_of(state.order_id, state.allocations).items()
         ]
         return [*create, self._watch(state, "confirmed", context)]
+
+    def _watch_filled(self, state: Order, context: Context) -> Items:
+        """An order that may have waited for stock has a deadline of weeks: for payment it gets that of an order that was
+        just placed."""
+        return [self._watch(state, "placed", context)] if state.backorder == "wait" else []
 
     def _watch_again(self, state: Order, context: Context) -> Items:
         """A person has seen the order: all that is still waited for gets its time anew."""
@@ -138,7 +136,7 @@ def _react_to_goods(state: Order, event: e.OrderEvent) -> Items:
             if package.amount == 0:
                 return [_release(state, event.package_id, package)]
             return [_capture(state, event.package_id, package)]
-        case e.PaymentCaptured() if event.package_id:
+        case e.PaymentCaptured() if event.package_id != FEES:
             return [_release(state, event.package_id, state.packages[event.package_id])]
         case e.OrderShipped():
             return [
@@ -158,6 +156,12 @@ def _react_to_goods(state: Order, event: e.OrderEvent) -> Items:
             return [_refund(state, event)]
         case _:
             return []
+
+
+def _pay_or_commit(state: Order) -> Items:
+    if state.payment is not None or state.total == 0:
+        return [_commit(state)]
+    return _authorise(state)
 
 
 def _authorise(state: Order) -> Items:
@@ -219,9 +223,18 @@ def _undo(state: Order) -> Items:
     return [*out, *_void(state)]
 
 
+def _captures(state: Order) -> Items:
+    """The captures that are still waited for. A free package waits for nobody."""
+    return [
+        _capture(state, id, p)
+        for id, p in state.packages.items()
+        if p.status == "packed" and p.amount > 0
+    ]
+
+
 def _capture(state: Order, package_id: str, package: Package) -> Effect:
     assert state.payment is not None
-    capture_id = f"{package_id}.c{package.attempts}"
+    capture_id = state.capture_id(package_id)
     request = CapturePayment(
         order_id=state.order_id,
         payment_id=state.payment.payment_id,
@@ -231,17 +244,6 @@ def _capture(state: Order, package_id: str, package: Package) -> Effect:
         amount=Money(package.amount, state.currency),
     )
     return Effect(id=f"{capture_id}:capture", subject=request.subject, request=request)
-
-
-def _capture_fees(state: Order) -> Items:
-    if state.payment is None:
-        return []
-    fees = Package(fulfillment_id="", lines=(), amount=state.total)
-    request = msgspec.structs.replace(
-        _capture(state, f"{state.order_id}.fees", fees).request, package_id=""
-    )
-    capture_id = f"{state.order_id}.fees.c1"
-    return [Effect(id=f"{capture_id}:capture", subject=f"order-{state.order_id}", request=request)]
 
 
 def _release(state: Order, package_id: str, package: Package) -> ReleasePackage:

@@ -13,6 +13,9 @@ ReservationStatus = Literal["none", "requested", "backordered", "held", "committ
 PackageStatus = Literal["packed", "refused", "captured", "shipped", "delivered"]
 FulfillmentStatus = Literal["open", "stopped"]
 
+#: Among an order's packages, what stands for the fees of an order without goods.
+FEES = ""
+
 
 class Line(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One line: what its units cost and give back in all (minor units), and how many are where."""
@@ -80,6 +83,11 @@ class Order(msgspec.Struct, frozen=True, gc=False, array_like=True):
     def reservation_id(self) -> str:
         """The id of the latest reservation."""
         return f"{self.order_id}.{self.reservation_attempts}"
+
+    def capture_id(self, package_id: str) -> str:
+        """The id of the latest capture for a package: a refusal is final for its id, so each attempt has its own."""
+        name = f"{self.order_id}.fees" if package_id == FEES else package_id
+        return f"{name}.c{self.packages[package_id].attempts}"
 
     @property
     def ended(self) -> bool:

@@ -4,7 +4,12 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from services.order.domain.messages import OrderDeadline, RefundPayment, VoidPayment
+from services.order.domain.messages import (
+    CaptureAnswered,
+    OrderDeadline,
+    RefundPayment,
+    VoidPayment,
+)
 from shared.events import CancelTimer, Charge, Effect, Money, Refused, StartTimer, StockLine
 from shared.events import fulfillment as f
 from shared.events import inventory as i
@@ -212,6 +217,70 @@ def test_a_refused_capture_holds_the_package_until_a_person_retries():
     assert isinstance(scenario.items[0], o.PaymentCaptured)
 
 
+def test_a_late_answer_to_an_earlier_capture_says_nothing_about_the_next():
+    refused = x.captured(x.TEA_PACKAGE, 1199, refused="capture_refused")
+    release = o.ReleaseHold(order_id=x.ID, hold_id=f"{x.ID}.h1")
+    scenario = x.after(*x.CONFIRMED, x.TEA_PACKAGE, refused, release)
+    scenario.when(refused).nothing()
+    scenario.when(x.captured(x.TEA_PACKAGE, 1199, n=2))
+    assert isinstance(scenario.items[0], o.PaymentCaptured)
+
+
+def test_a_hold_that_is_released_while_the_order_is_cancelled_charges_nothing():
+    refused = x.captured(x.TEA_PACKAGE, 1199, refused="capture_refused")
+    scenario = x.after(*x.CONFIRMED, x.TEA_PACKAGE, refused).when(CANCEL)
+    scenario.when(o.ReleaseHold(order_id=x.ID, hold_id=f"{x.ID}.h1"))
+    assert [type(m) for m in scenario.items] == [o.HoldReleased, StartTimer, StartTimer]
+    for answer in (x.stopped(x.LON), x.stopped(x.MAN), x.RELEASED, x.VOIDED):
+        scenario.when(answer)
+    assert scenario.state(STREAM).status == "cancelled"
+
+
+def test_a_hold_that_is_released_after_the_order_was_cancelled_charges_nothing():
+    refused = x.captured(x.TEA_PACKAGE, 1199, refused="capture_refused")
+    scenario = x.after(*x.CONFIRMED, x.TEA_PACKAGE, refused).when(CANCEL)
+    for answer in (x.stopped(x.LON), x.stopped(x.MAN), x.RELEASED, x.VOIDED):
+        scenario.when(answer)
+    scenario.when(o.ReleaseHold(order_id=x.ID, hold_id=f"{x.ID}.h1"))
+    assert [type(m) for m in scenario.items] == [o.HoldReleased]
+
+
+FEES = replace(x.PLACE, lines=(), charges=(Charge(kind="fee", amount=700),))
+
+
+def fees_captured(refused: str = "", n: int = 1) -> CaptureAnswered:
+    return CaptureAnswered(
+        order_id=x.ID,
+        payment_id=x.PAYMENT,
+        capture_id=f"{x.ID}.fees.c{n}",
+        package_id="",
+        amount=Money(700, "GBP"),
+        refused=refused,
+    )
+
+
+def test_fees_whose_capture_was_refused_are_tried_again_by_a_person():
+    authorised = replace(x.AUTHORISED, amount=Money(700, "GBP"))
+    scenario = x.after(FEES).when(authorised)
+    assert [m.id for m in scenario.items if isinstance(m, Effect)] == [f"{x.ID}.fees.c1:capture"]
+    scenario.when(fees_captured("capture_refused"))
+    assert [type(m) for m in scenario.items] == [o.CaptureRefused, o.HoldPlaced]
+    scenario.when(o.ReleaseHold(order_id=x.ID, hold_id=f"{x.ID}.h1"))
+    assert [m.id for m in scenario.items if isinstance(m, Effect)] == [f"{x.ID}.fees.c2:capture"]
+    scenario.when(CANCEL)
+    assert "being charged" in scenario.items[0].reason
+    scenario.when(fees_captured(n=2))
+    assert [type(m) for m in scenario.items[:2]] == [o.PaymentCaptured, o.OrderCompleted]
+    scenario.when(fees_captured(n=2)).nothing()
+
+
+def test_fees_whose_capture_was_refused_can_be_cancelled():
+    authorised = replace(x.AUTHORISED, amount=Money(700, "GBP"))
+    scenario = x.after(FEES, authorised, fees_captured("capture_refused")).when(CANCEL)
+    scenario.then_includes(VOID)
+    scenario.when(x.VOIDED).then_includes(o.OrderCancelled(order_id=x.ID, reason="changed my mind"))
+
+
 def test_an_order_held_for_payment_can_still_be_cancelled():
     refused = x.captured(x.TEA_PACKAGE, 1199, refused="capture_refused")
     scenario = x.after(*x.CONFIRMED, x.TEA_PACKAGE, refused).when(CANCEL)
@@ -332,6 +401,9 @@ def test_timers_follow_the_step():
         "deadline": NOON + timedelta(days=14)
     }
     assert due(x.after(*x.CONFIRMED).when(CANCEL)) == {"cancelling": NOON + hour}
+    waits = x.after(replace(x.PLACE, backorder="wait")).when(x.BACKORDERED)
+    assert due(waits) == {"deadline": NOON + timedelta(days=30)}
+    assert due(waits.when(x.RESERVED)) == {"deadline": NOON + hour}, "it waits for money now"
 
 
 def test_attempts_to_cancel_do_not_move_the_deadline_of_an_order():

@@ -36,7 +36,8 @@ class OrderMachine(RuleBasedStateMachine):
         self.packages: dict[str, f.PackagePacked] = {}
         self.stopped: set[str] = set()
         self.captured = self.refunded = 0
-        self.answered: set[str] = set()
+        self.answers: dict[str, Any] = {}
+        self.voided = False
         self.returns = 0
         self.tell(x.PLACE)
 
@@ -75,29 +76,34 @@ class OrderMachine(RuleBasedStateMachine):
         if data.draw(st.booleans()):
             self.inbox.append(message)  # at least once
         if isinstance(message, Effect):
-            message = self.perform(message, refuse=data.draw(st.integers(0, 9)) == 0)
+            message = self.perform(message, refuse=data.draw(st.booleans()))
         elif isinstance(message, f.CancelFulfillment):
             message = self.stop(message)
         self.tell(message)
 
     def perform(self, effect: Effect, *, refuse: bool) -> Any:
-        request: Any = effect.request
-        first = effect.id not in self.answered
-        self.answered.add(effect.id)
+        """The provider's answer: the same for the same key, for ever."""
+        if effect.id not in self.answers:
+            self.answers[effect.id] = self.answer(effect.request, "refused" if refuse else "")
+        return self.answers[effect.id]
+
+    def answer(self, request: Any, refused: str) -> Any:
         match request:
             case AuthorisePayment():
                 return replace(x.AUTHORISED, amount=request.amount)
             case CapturePayment():
-                self.captured += request.amount.amount if first else 0
+                refused = "voided" if self.voided else refused
+                self.captured += 0 if refused else request.amount.amount
                 package = self.packages[request.package_id]
-                return replace(
-                    x.captured(package, request.amount.amount), capture_id=request.capture_id
-                )
+                answer = x.captured(package, request.amount.amount, refused)
+                return replace(answer, capture_id=request.capture_id)
             case VoidPayment():
+                self.voided = True
                 return x.VOIDED
             case RefundPayment():
-                self.refunded += request.amount.amount if first else 0
-                return x.refunded(int(request.return_id.rsplit("r", 1)[1]), request.amount.amount)
+                self.refunded += 0 if refused else request.amount.amount
+                number = int(request.return_id.rsplit("r", 1)[1])
+                return x.refunded(number, request.amount.amount, refused)
         raise AssertionError(request)
 
     def stop(self, command: f.CancelFulfillment) -> Any:
@@ -136,8 +142,16 @@ class OrderMachine(RuleBasedStateMachine):
         status = self.scenario.state(STREAM).packages[package.package_id].status
         self.tell(x.shipped(package) if status == "captured" else x.delivered(package))
 
-    @rule()
-    def shopper_cancels(self) -> None:
+    @precondition(lambda self: self.scenario.state(STREAM).holds)
+    @rule(data=st.data())
+    def a_person_releases_a_hold(self, data: st.DataObject) -> None:
+        hold_id = data.draw(st.sampled_from(sorted(self.scenario.state(STREAM).holds)))
+        self.tell(o.ReleaseHold(order_id=x.ID, hold_id=hold_id))
+
+    @rule(now=st.sampled_from([False, False, True]))  # or few orders would ever be packed
+    def shopper_cancels(self, now: bool) -> None:
+        if not now:
+            return
         self.tell(o.CancelOrder(order_id=x.ID, reason="changed my mind"))
 
     @precondition(lambda self: self.scenario.state(STREAM).status == "completed")
@@ -163,7 +177,7 @@ class OrderMachine(RuleBasedStateMachine):
         assert 0 <= payment.refunded <= payment.captured <= payment.authorised == state.total
         assert self.refunded <= self.captured <= state.total
         if state.status == "cancelled":
-            assert payment.captured == payment.refunded == 0
+            assert payment.captured == payment.refunded == self.captured == 0
             assert payment.voided
         if state.status == "completed":
             assert payment.captured == state.total
