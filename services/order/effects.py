@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import structlog
+
 from services.order.domain.messages import (
     AuthorisationAnswered,
     AuthorisePayment,
@@ -18,6 +20,7 @@ from shared.payments.port import (
     Authorised,
     Captured,
     Declined,
+    InvalidRequest,
     Outcome,
     PaymentProvider,
     ProviderUnavailable,
@@ -26,6 +29,8 @@ from shared.payments.port import (
     Voided,
 )
 from shared.service.engine import Performers
+
+log = structlog.get_logger()
 
 Request = AuthorisePayment | CapturePayment | VoidPayment | RefundPayment
 Answer = AuthorisationAnswered | CaptureAnswered | VoidAnswered | RefundAnswered
@@ -94,13 +99,23 @@ def _reason(outcome: Outcome) -> str:
     return outcome.reason if isinstance(outcome, Refused) else ""
 
 
+def _not_understood(request: Request, message: str) -> Outcome:
+    if isinstance(request, AuthorisePayment):
+        return Declined("invalid_request", message)
+    return Refused("invalid_request", message)
+
+
 def _retried(perform: Callable[[Any, str], Awaitable[Outcome]]) -> Performer:
-    """An unknown outcome is asked for again, under the same key."""
+    """An unknown outcome is asked for again, under the same key. What the provider does not understand, it never will, and
+    nothing came of it: that is an answer as well, or an order would wait for one that never comes."""
 
     async def performer(request: Any, key: str) -> Answer:
         try:
             return answer(request, await perform(request, key))
         except ProviderUnavailable as error:
             raise TryAgain(str(error)) from error
+        except InvalidRequest as error:
+            log.error("payment_not_understood", effect=key, error=str(error))
+            return answer(request, _not_understood(request, str(error)))
 
     return performer

@@ -37,7 +37,13 @@ __all__ = [
     "Voided",
 ]
 
-DeclineCode = Literal["insufficient_funds", "invalid_method", "authentication_required", "declined"]
+DeclineCode = Literal[
+    "insufficient_funds",
+    "invalid_method",
+    "authentication_required",
+    "declined",
+    "invalid_request",
+]
 RefusalReason = Literal[
     "unknown_reference",
     "currency_mismatch",
@@ -47,6 +53,7 @@ RefusalReason = Literal[
     "nothing_to_void",
     "exceeds_captured",
     "refund_refused",
+    "invalid_request",
 ]
 
 
@@ -123,7 +130,8 @@ class IdempotencyMismatch(PaymentError):
 
 
 class InvalidRequest(PaymentError):
-    """The request can't be understood (amount, currency, key); nothing was recorded."""
+    """The request can't be understood (amount, currency, key); nothing was recorded. The order service takes it for a
+    decline or refusal, `invalid_request`."""
 
     problem = "invalid-request"
 
