@@ -113,7 +113,12 @@ class PostgresStore(PostgresReads):
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
         """One batch; see `shared.ledger.store.Transaction`."""
         async with self.connection() as connection:
-            yield PostgresTransaction(connection)
+            try:
+                yield PostgresTransaction(connection)
+            except errors.DeadlockDetected as error:
+                # A batch locks what it reads in one order everywhere, but writes timers and effects of streams that
+                # another process may just be answering for.
+                raise Conflict(str(error)) from error
 
     async def checkpoints(self, partitions: Iterable[Partition]) -> dict[Partition, Mark]:
         topic, partition = columns(sorted(partitions), 2)

@@ -67,9 +67,11 @@ class PostgresReads(ABC):
         return await self._dicts(sql, limit=limit)
 
     async def retry_effect(self, id: str) -> bool:
-        """Make a parked or waiting effect due now, with its attempts counted anew; whether it was there."""
-        sql = """update effects set parked = false, attempts = 0, next_at = now() where id = %(id)b
-                 returning id"""
+        """Make a parked or waiting effect due now, with its attempts counted anew; whether it was there. One that is
+        being performed keeps its lease: only a postponed one is leased until its next attempt."""
+        sql = """update effects set parked = false, attempts = 0, next_at = now(),
+                     leased_until = case when leased_until = next_at then now() else leased_until end
+                 where id = %(id)b returning id"""
         return bool(await self._all(sql, id=id))
 
     async def timers_open(self, limit: int) -> list[dict[str, Any]]:

@@ -25,7 +25,8 @@ class Unwritable(Exception):
 
 
 class Conflict(Exception):
-    """Another writer created one of the streams first: nothing was applied; run the batch again."""
+    """Another writer created one of the streams first, or it and this one waited for each other: nothing was applied; run
+    the batch again."""
 
 
 class Fenced(Exception):

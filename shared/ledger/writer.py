@@ -39,7 +39,7 @@ log = structlog.get_logger()
 BATCH_TASKS_MAX = 1000
 WAITING_TASKS_MAX = 20_000
 
-#: How often a batch is run again when another writer created one of its streams first.
+#: How often a batch is run again when another writer was in its way.
 CONFLICT_RETRIES_MAX = 10
 
 Waiting = tuple[Unit, "asyncio.Future[list[Result]]"]
@@ -186,15 +186,13 @@ class Writer:
             return (await self._try([(unit, future)], {id(unit.tasks[0]): str(error)}))[0]
 
     async def _try(self, taken: list[Waiting], poison: dict[int, str]) -> list[list[Result]]:
-        """Run the batch in one transaction; run it again when another writer created one of its streams first."""
+        """Run the batch in one transaction; run it again when another writer was in its way."""
         for attempt in range(CONFLICT_RETRIES_MAX):
             try:
                 return await self._transact([unit for unit, _ in taken], poison)
             except Conflict:
                 log.info("batch_conflict", attempt=attempt + 1)
-        raise Unavailable(
-            f"other writers created the same streams {CONFLICT_RETRIES_MAX} times over"
-        )
+        raise Unavailable(f"other writers were in the way {CONFLICT_RETRIES_MAX} times over")
 
     async def _transact(self, units: list[Unit], poison: dict[int, str]) -> list[list[Result]]:
         async with self._store.transaction() as tx:
