@@ -52,7 +52,8 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A business refusal: nothing happened, and this is why. Answered to a caller, counted for a topic."""
+    """A business refusal: nothing happened, and this is why. Answered to a caller; of a message from a topic, counted and
+    logged."""
 
     code: str
     detail: str

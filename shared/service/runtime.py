@@ -205,7 +205,16 @@ async def _until_stopped(handle: Handle, work: Coroutine[Any, Any, None]) -> Non
 def _measure(app: ServiceApp, runtime: Runtime) -> None:
     """Metrics of the stream side, read when scraped."""
     counters = runtime.consumer.counters
-    for name in ("handled", "duplicates", "gaps", "healed", "parked", "stopped", "rewound"):
+    for name in (
+        "handled",
+        "duplicates",
+        "gaps",
+        "healed",
+        "parked",
+        "refused",
+        "stopped",
+        "rewound",
+    ):
         gauge = Gauge(
             f"oms_consumer_{name}",
             f"Records {name} by the consumer since start",

@@ -182,6 +182,16 @@ class ConsumerRuntime:
             if isinstance(result, Exception):
                 raise result
             self.counters.handled += 1
+            if result.refused is not None:
+                # Nobody waits for an answer here, so this line is all that tells of it.
+                self.counters.refused += 1
+                log.warning(
+                    "record_refused",
+                    id=task.id,
+                    partition=task.partition,
+                    code=result.refused.code,
+                    detail=result.refused.detail[:500],
+                )
             if result.parked:
                 self.counters.parked += 1
                 log.error(

@@ -56,6 +56,7 @@ class Counters:
     gaps: int = 0
     healed: int = 0
     parked: int = 0
+    refused: int = 0
     stopped: int = 0
     rewound: int = 0
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+import structlog
 
 from shared.ledger.memory import MemoryStore
 from shared.ledger.store import Mark
@@ -291,6 +292,27 @@ async def test_what_cannot_be_read_is_parked_and_all_else_flows() -> None:
     errors = [row.error for _, row in parked]
     assert errors[0].startswith("BadPayload")
     assert set(errors[1:]) == {"queued behind a parked message of the same key"}
+
+
+async def test_a_refused_message_is_counted_and_told() -> None:
+    """Who wrote to a topic waits for no answer: what was not done, and why, must stand somewhere."""
+    world = World()
+    store = MemoryStore()
+
+    async def joined() -> Any:
+        return MemoryConsumer(world.broker, "tally", [WORDS.commands])
+
+    service = Listening(WORDS, store, joined, world.healer, table=tally(WORDS))
+    for n, amount in enumerate((1, -1)):
+        message = WORDS.Add(name="a", amount=amount)
+        world.broker.append(home(message), outgoing(message, f"m-{n}"))
+    with structlog.testing.capture_logs() as logs:
+        async with going(*service.work()):
+            await until(lambda: service.counters.handled == 2)
+    assert service.counters.refused == 1
+    (told,) = [line for line in logs if line["event"] == "record_refused"]
+    assert told["id"] == "/outside#m-1"
+    assert (told["code"], told["detail"]) == ("negative", "amounts are not negative")
 
 
 async def test_types_of_no_interest_pass_unread() -> None:
