@@ -1,4 +1,5 @@
-"""Any order of events: stock, money, goods and cancellation answered, lost, late and twice; the books always balance."""
+"""Any order of events: stock, money, goods and cancellation answered, lost, late and twice; the books always balance,
+and nobody forgets the order."""
 
 from typing import Any
 
@@ -13,7 +14,7 @@ from services.order.domain.messages import (
     RefundPayment,
     VoidPayment,
 )
-from shared.events import Effect, LineQuantity, Refused, encode
+from shared.events import CancelTimer, Effect, LineQuantity, Refused, StartTimer, encode
 from shared.events import fulfillment as f
 from shared.events import inventory as i
 from shared.events import order as o
@@ -39,7 +40,9 @@ class OrderMachine(RuleBasedStateMachine):
         self.answers: dict[str, Any] = {}
         self.voided = False
         self.returns = 0
-        self.tell(x.PLACE)
+        self.waiting: set[str] = set()
+        self.timers: dict[str, Any] = {}
+        self.tell(replace(x.PLACE, backorder="wait"))
 
     def tell(self, message: Any) -> None:
         self.scenario.when(message)
@@ -48,11 +51,8 @@ class OrderMachine(RuleBasedStateMachine):
 
     def take(self, item: Any) -> None:
         match item:
-            case i.ReserveStock():
-                answer = replace(x.RESERVED, reservation_id=item.reservation_id)
-                self.inbox.append(answer)
-            case i.CommitReservation():
-                self.inbox.append(replace(x.COMMITTED, reservation_id=item.reservation_id))
+            case i.ReserveStock() | i.CommitReservation():
+                self.inbox.append(item)
             case i.ReleaseReservation():
                 whole = item.reason != "short_pick"
                 answer = replace(x.RELEASED, reservation_id=item.reservation_id)
@@ -65,6 +65,10 @@ class OrderMachine(RuleBasedStateMachine):
                 self.released_packages.add(item.package_id)
             case Effect():
                 self.inbox.append(item)
+            case StartTimer():
+                self.timers[item.name] = item.message
+            case CancelTimer():
+                self.timers.pop(item.name, None)
             case _:
                 pass
 
@@ -75,11 +79,31 @@ class OrderMachine(RuleBasedStateMachine):
         message = self.inbox.pop(n)
         if data.draw(st.booleans()):
             self.inbox.append(message)  # at least once
-        if isinstance(message, Effect):
-            message = self.perform(message, refuse=data.draw(st.booleans()))
-        elif isinstance(message, f.CancelFulfillment):
-            message = self.stop(message)
-        self.tell(message)
+        self.tell(self.answered(message, well=data.draw(st.booleans())))
+
+    def answered(self, message: Any, *, well: bool) -> Any:
+        """The answer to what was asked for; what is itself an answer stays it."""
+        match message:
+            case Effect():
+                return self.perform(message, refuse=not well)
+            case f.CancelFulfillment():
+                return self.stop(message)
+            case i.ReserveStock():
+                return self.reserve(message, waits=not well)
+            case i.CommitReservation():
+                answer = x.COMMITTED if well else x.EXPIRED
+                id = message.reservation_id
+                return self.answers.setdefault(id, replace(answer, reservation_id=id))
+        return message
+
+    def reserve(self, command: i.ReserveStock, *, waits: bool) -> Any:
+        """What waits for stock gets it later."""
+        id = command.reservation_id
+        if not waits or id in self.waiting:
+            return replace(x.RESERVED, reservation_id=id)
+        self.waiting.add(id)
+        self.inbox.append(command)
+        return replace(x.BACKORDERED, reservation_id=id)
 
     def perform(self, effect: Effect, *, refuse: bool) -> Any:
         """The provider's answer: the same for the same key, for ever."""
@@ -142,6 +166,11 @@ class OrderMachine(RuleBasedStateMachine):
         status = self.scenario.state(STREAM).packages[package.package_id].status
         self.tell(x.shipped(package) if status == "captured" else x.delivered(package))
 
+    @precondition(lambda self: self.timers)
+    @rule(data=st.data())
+    def a_deadline_passes(self, data: st.DataObject) -> None:
+        self.tell(self.timers.pop(data.draw(st.sampled_from(sorted(self.timers)))))
+
     @precondition(lambda self: self.scenario.state(STREAM).holds)
     @rule(data=st.data())
     def a_person_releases_a_hold(self, data: st.DataObject) -> None:
@@ -183,6 +212,12 @@ class OrderMachine(RuleBasedStateMachine):
             assert payment.captured == state.total
 
     @invariant()
+    def a_live_order_is_watched_or_held(self) -> None:
+        state = self.scenario.state(STREAM)
+        if state.status in ("placed", "confirmed"):
+            assert self.timers or state.holds, f"nobody waits for {state}"
+
+    @invariant()
     def an_ended_order_holds_no_stock(self) -> None:
         state = self.scenario.state(STREAM)
         if state.status == "cancelled":
@@ -211,11 +246,7 @@ class OrderMachine(RuleBasedStateMachine):
             if not self.inbox:
                 break
             message = self.inbox.pop(0)
-            if isinstance(message, Effect):
-                message = self.perform(message, refuse=False)
-            elif isinstance(message, f.CancelFulfillment):
-                message = self.stop(message)
-            self.tell(message)
+            self.tell(self.answered(message, well=True))
         state = self.scenario.state(STREAM)
         assert state.cancelling == "" or self.inbox, f"cancellation is stuck: {state}"
         assert state.status != "placed", f"an answered order is not confirmed: {state}"
