@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.ledger.store import Unavailable
+from shared.ledger.work import Overloaded
 from shared.service import telemetry
 from shared.service.body import BODY_MAX_BYTES, bounded, too_large
 from shared.service.failures import log_unexpected
@@ -280,11 +281,11 @@ def as_problem(error: Exception) -> Problem | None:
         return from_http_exception(error)
     if isinstance(error, RequestValidationError):
         return validation_problem(error.errors())
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable | Overloaded):
         return Problem(
             503,
             "try-again",
-            "The database does not answer",
+            "The service cannot do this now",
             detail="Nothing is known to have happened. Send the same request again.",
             retry_after_s=1,
         )

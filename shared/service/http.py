@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from shared.ledger.store import Unavailable
+from shared.ledger.work import Overloaded
 from shared.service import openapi, telemetry
 from shared.service.admission import Admission, Refusal
 from shared.service.body import BODY_MAX_BYTES
@@ -196,6 +197,7 @@ def create_app(
             HTTPException: _answer_problem,
             RequestValidationError: _answer_problem,
             Unavailable: _answer_problem,
+            Overloaded: _answer_problem,
             Exception: _answer_problem,
         },
     )

@@ -14,6 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.responses import PlainTextResponse
 from starlette.types import Message
 
+from shared.ledger.store import Unavailable
+from shared.ledger.work import Overloaded
 from shared.service import Role, ServiceApp, router
 from shared.service.http import PUBLIC
 from tests.unit.service.conftest import KEYS, build, headers
@@ -100,6 +102,24 @@ async def test_a_wrong_method_is_told_every_right_one() -> None:
         document = await client.delete("/openapi.json")
         assert document.status_code == 405
         assert "GET" in document.headers["allow"]
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), Overloaded("20000 tasks wait")])
+async def test_what_cannot_be_done_now_is_asked_for_again(error: Exception) -> None:
+    app = build()
+    more = router()
+
+    @more.post("/redrive", dependencies=[PUBLIC])
+    async def drive() -> None:
+        raise error
+
+    app.include_router(more)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://example"
+    ) as client:
+        answer = await client.post("/redrive")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["type"] == "urn:oms:problem:try-again"
 
 
 @pytest.mark.parametrize("path", PATHS)
