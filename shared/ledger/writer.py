@@ -29,6 +29,7 @@ from shared.ledger.store import (
     Transaction,
     Unavailable,
     Unwritable,
+    Writes,
 )
 from shared.ledger.table import Table
 from shared.ledger.work import Outcome, Overloaded, Task, Unit
@@ -202,7 +203,7 @@ class Writer:
             batch = Batch(self._table, found, states, self._clock(), self._partitions)
             settle = Settlement(self._table, batch, found, poison)
             results = [[settle.settle(task) for task in unit.tasks] for unit in units]
-            writes = batch.finish()
+            writes = _finished(batch)
             self.suspects |= {(row.topic, row.key) for row in writes.parked}
             crashpoints.reach(crashpoints.BEFORE_COMMIT)
             appended = await tx.write(writes)
@@ -234,6 +235,16 @@ class Writer:
         for tag, data in await tx.read_events(stream):
             state = category.evolve(state, self._table.codec.decode(tag, data))
         return state
+
+
+def _finished(batch: Batch) -> Writes:
+    """The batch's writes. What only shows once all is decided (a state that no snapshot holds) is the fault of one task
+    as well: `Unwritable` has the batch split until it stands alone."""
+    try:
+        return batch.finish()
+    except Exception as error:
+        log.exception("batch_unfinished")
+        raise Unwritable(f"{type(error).__name__}: {error}") from error
 
 
 def _partitions(task: Task, expected: dict[Any, Mark]) -> list[Any]:

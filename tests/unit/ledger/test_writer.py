@@ -146,6 +146,20 @@ async def test_what_the_database_refuses_costs_only_the_culprit() -> None:
     assert len(home.store.tables.parked) == 1
 
 
+async def test_a_state_that_cannot_be_kept_costs_only_the_culprit() -> None:
+    home = Home()
+    most = 2**63 - 1
+    tasks = [record(0, "a", most), record(1, "a", most), record(2, "a", 2), record(3, "b", 4)]
+    async with going(home.writer.run()):
+        await home.store.checkpoints([P])
+        outcomes = await home.writer.submit(Unit(tasks, {P: Mark(0, 0)}))
+        alone = await home.writer.submit(Unit([task(WORDS, "a", most)]))
+    assert [getattr(o, "parked", None) for o in outcomes[:2]] == ["", ""]
+    assert outcomes[2].parked.startswith("OverflowError"), "the sum has more than 64 bits"  # type: ignore[union-attr]
+    assert isinstance(alone[0], Unwritable)
+    assert (home.total("a"), home.total("b")) == (2 * most, 4)
+
+
 async def test_the_guard_stops_what_a_decider_lets_through() -> None:
     home = Home(guard=lambda state: 10 - state.total)
     async with going(home.writer.run()):
