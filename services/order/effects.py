@@ -115,6 +115,8 @@ def _retried(perform: Callable[[Any, str], Awaitable[Outcome]]) -> Performer:
         except ProviderUnavailable as error:
             raise TryAgain(str(error)) from error
         except InvalidRequest as error:
+            if isinstance(request, VoidPayment):
+                raise  # it states nothing of the order's that could be wrong: parked until the fault here is mended
             log.error("payment_not_understood", effect=key, error=str(error))
             return answer(request, _not_understood(request, str(error)))
 

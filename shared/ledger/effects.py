@@ -72,7 +72,8 @@ class Effects:
         self._answered = asyncio.Event()
 
     def take(self, rows: list[EffectRow]) -> None:
-        """Effects that were just committed and leased to this process: performed at once, without reading them back."""
+        """Effects that were just committed and leased to this process: performed at once, without reading them back, as far
+        as they fit."""
         self._fresh += rows[: FRESH_MAX - len(self._fresh)]
         self._wake.set()
 

@@ -131,7 +131,7 @@ class IdempotencyMismatch(PaymentError):
 
 class InvalidRequest(PaymentError):
     """The request can't be understood (amount, currency, key); nothing was recorded. The order service takes it for a
-    decline or refusal, `invalid_request`."""
+    decline or refusal, `invalid_request`, unless it was a void."""
 
     problem = "invalid-request"
 

@@ -11,10 +11,12 @@ from services.order.domain.messages import (
     CapturePayment,
     RefundAnswered,
     RefundPayment,
+    VoidPayment,
 )
 from services.order.effects import performers
 from shared.events import Money
 from shared.payments.inprocess import InProcessPayments
+from shared.payments.port import InvalidRequest
 from shared.payments.rules import AMOUNT_MAX
 
 TOO_MUCH = Money(AMOUNT_MAX + 1, "GBP")
@@ -50,9 +52,15 @@ async def test_a_capture_or_refund_that_the_provider_cannot_take_is_refused() ->
     )
 
 
-async def perform(request: Any) -> Any:
+async def test_a_void_that_the_provider_cannot_take_waits_for_a_person() -> None:
+    request = VoidPayment(order_id="a", payment_id="a.pay1", provider_ref="auth_1")
+    with pytest.raises(InvalidRequest):
+        await perform(request, key="two words")
+
+
+async def perform(request: Any, key: str = "key-1") -> Any:
     provider = InProcessPayments.in_memory()
     try:
-        return await performers(provider)[type(request)](request, "key-1")
+        return await performers(provider)[type(request)](request, key)
     finally:
         await provider.close()
