@@ -7,6 +7,7 @@ one: not after a crash in between, and not when the cursor was rewound.
 
 import asyncio
 import os
+import re
 from pathlib import Path
 
 import structlog
@@ -27,6 +28,7 @@ log = structlog.get_logger()
 CURSOR = "files"
 DOCUMENTS_MAX = 500
 POLL_SECONDS = 1.0
+_NAME = re.compile(r"erp-([0-9]+)-([0-9]+)\.csv")
 
 
 class ErpFiles:
@@ -69,9 +71,9 @@ class ErpFiles:
         return position
 
     def _written(self) -> dict[int, int]:
-        """The first and last position of every file that is there."""
-        names = (path.stem.split("-") for path in self._folder.glob("erp-*-*.csv"))
-        return {int(first): int(last) for _, first, last in names}
+        """The first and last position of every file of ours that is there."""
+        names = (_NAME.fullmatch(path.name) for path in self._folder.glob("erp-*.csv"))
+        return {int(name[1]): int(name[2]) for name in names if name}
 
     def _write(self, found: list[Row]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

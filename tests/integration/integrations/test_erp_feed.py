@@ -162,6 +162,8 @@ async def test_a_file_that_was_written_before_a_crash_is_not_written_again(
     await place(service, "a")
     files = ErpFiles(tmp_path, service.store, service.writer)
     (tmp_path / "erp-000000000001-000000000001.csv").write_text("as it was")
+    for name in ("erp-2026-summary.csv", "erp-1-2-3.csv", "erp-.csv"):  # the partner's own
+        (tmp_path / name).touch()
     await place(service, "b")
     assert [await files.write(), await files.write(), await files.write()] == [1, 1, 0]
     assert (tmp_path / "erp-000000000001-000000000001.csv").read_text() == "as it was"
