@@ -1,6 +1,6 @@
 """Packing, and each package's way out: packed, released, shipped, delivered."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 
 from services.fulfillment.domain.refusals import (
     bad_quantities,
@@ -29,10 +29,7 @@ from shared.events.fulfillment import (
     ShipPackage,
     Shipped,
 )
-
-#: What is taken for a carrier's time: earlier is a unit mix-up, later a wrong clock.
-YEAR_MIN = 1970
-CLOCKS_DIFFER_MAX = timedelta(hours=1)
+from shared.events.limits import has_passed
 
 
 def pack(state: Fulfillment, command: PackItems, _: Context) -> Items:
@@ -114,7 +111,7 @@ def ship(state: Fulfillment, command: ShipPackage, context: Context) -> Items:
                 )
             ]
         case PackageStage.RELEASED:
-            if command.shipped_at and _cannot_be(command.shipped_at, context):
+            if command.shipped_at and not has_passed(command.shipped_at, context.now):
                 return [
                     Refused(
                         code="shipped_at",
@@ -156,7 +153,7 @@ def confirm_delivery(state: Fulfillment, command: ConfirmDelivery, context: Cont
             return []
         case PackageStage.SHIPPED:
             at = command.delivered_at or context.now
-            if _cannot_be(at, context):
+            if not has_passed(at, context.now):
                 return [
                     Refused(
                         code="delivered_at",
@@ -179,11 +176,6 @@ def confirm_delivery(state: Fulfillment, command: ConfirmDelivery, context: Cont
             detail=f"package {command.package_id} is {package.stage}: ship it first",
         )
     ]
-
-
-def _cannot_be(at: datetime, context: Context) -> bool:
-    """Whether a time is not one that has passed, give or take two clocks."""
-    return at.year < YEAR_MIN or at > context.now + CLOCKS_DIFFER_MAX
 
 
 def _package(

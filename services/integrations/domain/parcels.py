@@ -6,6 +6,7 @@ from services.integrations.domain.messages import TakeDelivery, TakeReturn
 from shared.events import Context, Items, LineQuantity, Refused, States
 from shared.events.fulfillment import ConfirmDelivery
 from shared.events.integrations import DeliveryForwarded, ParcelSeen, ReturnForwarded
+from shared.events.limits import has_passed
 from shared.events.order import OrderShipped
 
 _UNKNOWN = (
@@ -40,6 +41,9 @@ def deliver(states: States, command: TakeDelivery, context: Context) -> Items:
     if not parcels:
         why = f"no parcel of this order left under {command.tracking_number!r}: it was sent elsewhere, or has not left"
         return _refuse(states, command, "tracking_unknown", why)
+    if command.delivered_at is not None and not has_passed(command.delivered_at, context.now):
+        why = f"it cannot have arrived at {command.delivered_at.isoformat()}: resubmit it with a time that has passed"
+        return _refuse(states, command, "delivered_at", why)
     out: Items = []
     for id, parcel in parcels:
         if command.delivered_at is not None and not parcel.delivered:

@@ -4,10 +4,15 @@ Every answer is checked against what was agreed before anything follows from it.
 `Contradiction`, and is parked by its key for a person: goods and money hang on it.
 """
 
+from datetime import datetime
+
+from msgspec import UNSET, UnsetType
+
 from services.integrations.domain.wms import Cancellation, Handshake, Package, WmsOrder, more
 from shared.events import Context, Items, LineQuantity
 from shared.events import fulfillment as f
 from shared.events import wms as w
+from shared.events.limits import has_passed
 
 PICKER = "wms"
 
@@ -55,7 +60,7 @@ def picked(state: WmsOrder, answer: w.ReportPicked, context: Context) -> Items:
     """Units were found. A pick that comes before the acceptance is one."""
     _known(state, answer)
     if (before := state.picks.get(answer.pick_id)) is not None:
-        if before != answer.lines:
+        if more({}, before) != more({}, answer.lines):
             raise _contradiction(state, answer, f"pick {answer.pick_id} had other units")
         return []
     if state.handshake is Handshake.REJECTED or state.picking_over:
@@ -88,6 +93,8 @@ def packed(state: WmsOrder, answer: w.ReportPacked, context: Context) -> Items:
         if more({}, known.lines) != more({}, answer.lines):
             raise _contradiction(state, answer, f"package {answer.package} has other units")
         return []
+    if not answer.package or not answer.lines:
+        raise _contradiction(state, answer, "a package needs a name and content")
     _within(state, answer, answer.lines, state.packed, state.picked, "picked")
     taken = w.PackageTaken(**_ids(answer), package=answer.package, lines=answer.lines)
     if _stopped(state):
@@ -108,6 +115,7 @@ def shipped(state: WmsOrder, answer: w.ReportShipped, context: Context) -> Items
         raise _contradiction(state, answer, f"package {answer.package} was not cleared")
     if more({}, package.lines) != more({}, answer.lines):
         raise _contradiction(state, answer, "other units left than were packed and paid for")
+    _past(state, answer, answer.shipped_at, context)
     left = w.PackageLeft(
         **_ids(answer),
         package=answer.package,
@@ -133,6 +141,7 @@ def delivered(state: WmsOrder, answer: w.ReportDelivered, context: Context) -> I
     if package.arrived:
         return []
     at = answer.delivered_at
+    _past(state, answer, at, context)
     return [
         w.PackageArrived(**_ids(answer), package=answer.package, delivered_at=at),
         f.ConfirmDelivery(
@@ -188,6 +197,14 @@ def _package(state: WmsOrder, answer: w.ReportShipped | w.ReportDelivered) -> Pa
     if package is None:
         raise _contradiction(state, answer, f"there is no package {answer.package}")
     return package
+
+
+def _past(
+    state: WmsOrder, answer: w.WmsAnswer, at: datetime | UnsetType | None, context: Context
+) -> None:
+    """The fulfillment service takes no other time, and is not asked again: what was noted here once changes nothing."""
+    if at is not None and at is not UNSET and not has_passed(at, context.now):
+        raise _contradiction(state, answer, f"{at.isoformat()} is no time that has passed")
 
 
 def _within(

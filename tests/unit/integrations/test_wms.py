@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from services.integrations.domain.wms import Cancellation, Handshake
 from services.integrations.domain.wms_answers import Contradiction
@@ -12,7 +14,7 @@ from services.integrations.handlers import table
 from shared.events import Address, LineQuantity
 from shared.events import fulfillment as f
 from shared.events import wms as w
-from tests.spec import Scenario, given
+from tests.spec import NOON, Scenario, given
 
 TABLE = table(wms_locations=frozenset(("DHL",)))
 IDS = {"fulfillment_id": "o1.f1", "order_id": "o1"}
@@ -83,6 +85,13 @@ def test_picks_in_parts_start_picking_once() -> None:
     assert scenario.state("wmsorder-o1.f1").handshake is Handshake.ACCEPTED
 
 
+def test_a_pick_is_the_same_in_any_order_of_its_lines() -> None:
+    lines = (*ONE, LineQuantity(line_id="2", sku="CUP", quantity=1))
+    opened = f.FulfillmentOpened(**IDS, location="DHL", lines=lines, ship_to=Address())
+    scenario = given(TABLE).when(opened).when(w.ReportPicked(**IDS, pick_id="9", lines=lines))
+    scenario.when(w.ReportPicked(**IDS, pick_id="9", lines=lines[::-1]), id="again").nothing()
+
+
 def test_a_rejection_is_a_pick_that_found_nothing() -> None:
     rejected = w.ReportRejected(**IDS, reason="no space")
     scenario = submitted().when(rejected)
@@ -150,6 +159,24 @@ def test_what_crosses_a_cancellation_is_kept_and_goes_no_further() -> None:
             ),
             "below 1",
         ),
+        # The fulfillment service would refuse these where nobody hears it, and the truth would come too late.
+        (
+            ready(),
+            replace(SHIPPED, shipped_at=NOON + timedelta(hours=2)),
+            "no time that has passed",
+        ),
+        (
+            ready(),
+            replace(SHIPPED, shipped_at=NOON.replace(tzinfo=None)),
+            "no time that has passed",
+        ),
+        (
+            ready().when(SHIPPED),
+            w.ReportDelivered(**IDS, package="SSCC1", delivered_at=NOON.replace(year=1969)),
+            "no time that has passed",
+        ),
+        (submitted().when(PICKED), w.ReportPacked(**IDS, package="", lines=ONE), "needs a name"),
+        (submitted().when(PICKED), w.ReportPacked(**IDS, package="E", lines=()), "and content"),
     ],
 )
 def test_what_cannot_be_is_kept_for_a_person(before: Scenario, answer: Any, why: str) -> None:
