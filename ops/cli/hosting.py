@@ -31,10 +31,15 @@ class Host:
 
 
 def layout_of(data: Path, port_base: int) -> Layout:
-    """The system as the command line starts it: one location is automatic, another an external warehouse's."""
-    extra = {
+    """The system as the command line starts it: one location is automatic, another an external warehouse's, unless the
+    environment names others."""
+    defaults = {
         "fulfillment": {"OMS_AUTOMATIC_LOCATIONS": f'["{AUTOMATIC}"]'},
         "integrations": {"OMS_WMS_LOCATIONS": f'["{EXTERNAL}"]'},
+    }
+    extra = {
+        service: {name: os.environ.get(name, ours) for name, ours in settings.items()}
+        for service, settings in defaults.items()
     }
     return Layout(data.resolve(), port_base, extra=extra)
 

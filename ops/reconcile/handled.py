@@ -219,4 +219,4 @@ def check_checkpoints(cuts: Cuts, tally: Tally) -> None:
         tally.in_flight(f"calls that {consumer} owes", len(cut.effects) - cut.effects_parked)
         tally.in_flight(f"PARKED calls of {consumer}: see `oms status`", cut.effects_parked)
         tally.in_flight(f"overdue timers of {consumer}", len(cut.due))
-        tally.in_flight(f"PARKED keys of {consumer}: `oms redrive`", len(cut.parked))
+        tally.in_flight(f"PARKED keys of {consumer}: see `oms parked list`", len(cut.parked))

@@ -105,11 +105,18 @@ def test_ports_follow_the_base_unless_the_environment_names_them(
     assert (ports_of(9000).kafka, ports_of(9000).postgres) == (7000, 9032)
 
 
-def test_one_location_is_automatic_and_one_a_partner_s(tmp_path: Path) -> None:
+def test_one_location_is_automatic_and_one_a_partner_s_unless_the_environment_names_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMS_WMS_LOCATIONS", "OMS_AUTOMATIC_LOCATIONS"):
+        monkeypatch.delenv(name, raising=False)
     layout = layout_of(tmp_path, 9000)
     assert json.loads(layout.extra["integrations"]["OMS_WMS_LOCATIONS"]) == ["GLA"]
     assert json.loads(layout.extra["fulfillment"]["OMS_AUTOMATIC_LOCATIONS"]) == ["AUTO"]
     assert layout.url("order") == "http://127.0.0.1:9001"
+    monkeypatch.setenv("OMS_WMS_LOCATIONS", '["DHL"]')
+    layout = layout_of(tmp_path, 9000)
+    assert json.loads(layout.extra["integrations"]["OMS_WMS_LOCATIONS"]) == ["DHL"]
 
 
 @pytest.mark.parametrize(
