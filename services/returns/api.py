@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import Field
 
 from services.returns.domain import returnable, state
+from services.returns.domain.messages import AskReturn
 from services.returns.domain.refusals import POSSIBLE
 from shared.events import LineQuantity
 from shared.events import returns as e
@@ -124,7 +125,8 @@ def _reading(r: APIRouter, runtime: Runtime) -> None:
 
     @r.get("/orders/{order_id}/returnable")
     async def what_may_come_back(order_id: Identifier, who: Reader) -> dict[str, Any]:
-        """Units of an order that have left, are claimed by returns, and may still be claimed."""
+        """Units of an order that have left, are claimed by returns, and may still be claimed; ``awaited`` are the returns
+        that a topic asked for before their units left."""
         nothing = Problem(
             404,
             "nothing-shipped",
@@ -140,7 +142,7 @@ def _asking(r: APIRouter, runtime: Runtime) -> None:
     @r.post("/returns", status_code=201, responses=REQUESTED)
     async def request(body: RequestIn, who: Agent, key: Key) -> Response:
         """Ask for a return: claimed, and approved at once within the window."""
-        command = e.RequestReturn(
+        command = AskReturn(
             return_id=body.return_id or new_id(),
             order_id=body.order_id,
             lines=tuple(e.ReturnLine(**x.model_dump()) for x in body.lines),
@@ -256,4 +258,5 @@ def _shown_returnable(found: returnable.Returnable) -> dict[str, Any]:
             for x in found.lines
         ],
         "claims": msgspec.to_builtins(found.claims),
+        "awaited": list(found.awaited),
     }

@@ -1,6 +1,7 @@
 """Which message goes to which decider."""
 
 from services.returns.domain import receiving, requests, returnable, settling, state
+from services.returns.domain.messages import INTERNAL, AskReturn
 from services.returns.domain.requests import Policy
 from shared.events.order import OrderShipped, RefundFailed, RefundIssued, ReturnAccepted
 from shared.events.returns import (
@@ -29,12 +30,17 @@ def table(policy: Policy = _DEFAULT) -> Table:
         [
             Category("return", state.initial, state.evolve),
             Category(
-                "returnable", returnable.initial, returnable.evolve, guard=returnable.least_left
+                "returnable",
+                returnable.initial,
+                returnable.evolve,
+                schema=2,
+                guard=returnable.least_left,
             ),
         ],
         {
             OrderShipped: one(returnable.learn, lambda event: f"returnable-{event.order_id}"),
-            RequestReturn: Handler(_both, policy.request),
+            AskReturn: Handler(_both, policy.request),
+            RequestReturn: Handler(_both, policy.request_or_await),
             ApproveReturn: Handler(_both, requests.approve),
             DeclineReturn: Handler(_both, requests.decline),
             CancelReturn: Handler(_both, requests.cancel),
@@ -44,4 +50,5 @@ def table(policy: Policy = _DEFAULT) -> Table:
             RefundIssued: Handler(settling.streams, settling.issued),
             RefundFailed: Handler(settling.streams, settling.failed),
         },
+        INTERNAL,
     )

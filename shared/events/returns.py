@@ -202,3 +202,11 @@ class ItemsUnclaimed(
 
     return_id: str
     lines: tuple[LineQuantity, ...]
+
+
+class ReturnAwaited(ReturnableEvent, frozen=True, kw_only=True, tag="oms.returns.awaited.v1"):
+    """A return of more than is known to have left was asked for; it is decided again with the next package."""
+
+    return_id: str
+    lines: tuple[ReturnLine, ...]
+    actor: str

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from services.integrations.domain.messages import TakeCancellation, TakeOrder
 from services.notifications.domain.messages import RegisterEndpoint
+from services.returns.domain.messages import AskReturn
 from shared.events import (
     Charge,
     Customer,
@@ -315,7 +316,7 @@ class Workload:
         return_id, order_id = f"ret-{event.package_id}", event.order_id
         back = [_units(x, random.randint(1, x.quantity)) for x in event.lines]
         asked = tuple(r.ReturnLine(line_id=x.line_id, sku=x.sku, quantity=x.quantity) for x in back)
-        request = r.RequestReturn(return_id=return_id, order_id=order_id, lines=asked)
+        request = AskReturn(return_id=return_id, order_id=order_id, lines=asked)
         if (await self._asking.ask("returns", request, f"key-{return_id}")).refused:
             return  # asked before returns has heard of the parcel, or of what is left of it
         disposition = random.choice(("restock", "restock", "scrap", "missing"))

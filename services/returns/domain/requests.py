@@ -18,6 +18,7 @@ from shared.events.returns import (
     ItemsUnclaimed,
     RequestReturn,
     ReturnApproved,
+    ReturnAwaited,
     ReturnCancelled,
     ReturnCommand,
     ReturnDeclined,
@@ -32,6 +33,26 @@ class Policy(msgspec.Struct, frozen=True):
     """Which returns need no person: those asked for within ``window`` of the shipment."""
 
     window: timedelta = timedelta(days=30)
+
+    def request_or_await(self, states: States, command: RequestReturn, context: Context) -> Items:
+        """A return asked for on a topic, where nobody hears a refusal. The shipment travels on another topic and may come
+        later: a return of more than has left is decided again with each further package."""
+        known, shipped = _both(states, command)
+        more = beyond(tally(command.lines), returnable.shipped(shipped), "not_shipped", "shipped")
+        if known.stage is not Stage.UNKNOWN or more is None:
+            return self.request(states, command, context)
+        if command.return_id in shipped.awaited:
+            return []
+        if len(shipped.awaited) >= returnable.AWAITED_MAX:
+            return [more]
+        return [
+            ReturnAwaited(
+                return_id=command.return_id,
+                order_id=command.order_id,
+                lines=command.lines,
+                actor=command.actor or context.actor,
+            )
+        ]
 
     def request(self, states: States, command: RequestReturn, context: Context) -> Items:
         """Claim the units, and approve at once where the policy does."""

@@ -6,11 +6,20 @@ from typing import assert_never
 import msgspec
 
 from services.returns.domain.units import Key, tally
-from shared.events import Context, Items, LineQuantity
+from shared.events import Context, Items, LineQuantity, StartTimer
 from shared.events.order import OrderShipped
-from shared.events.returns import ItemsClaimed, ItemsReturnable, ItemsUnclaimed
+from shared.events.returns import (
+    ItemsClaimed,
+    ItemsReturnable,
+    ItemsUnclaimed,
+    RequestReturn,
+    ReturnAwaited,
+)
 
-Happened = ItemsReturnable | ItemsClaimed | ItemsUnclaimed
+Happened = ItemsReturnable | ItemsClaimed | ItemsUnclaimed | ReturnAwaited
+
+#: Returns of one order that wait for its packages.
+AWAITED_MAX = 100
 
 
 class ShippedLine(msgspec.Struct, frozen=True, array_like=True):
@@ -29,16 +38,23 @@ class ShippedLine(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Returnable(msgspec.Struct, frozen=True, array_like=True):
-    """One order's shipped lines, its packages already counted, and open claims by return id."""
+    """One order's shipped lines, its packages already counted, open claims by return id, and the returns that wait for
+    further packages."""
 
     lines: tuple[ShippedLine, ...] = ()
     packages: tuple[str, ...] = ()
     claims: dict[str, tuple[LineQuantity, ...]] = {}
+    awaited: dict[str, ReturnAwaited] = {}
 
 
 def initial() -> Returnable:
     """An order of which nothing is known to have left."""
     return Returnable()
+
+
+def shipped(state: Returnable) -> dict[Key, int]:
+    """Units by line that have left."""
+    return {(line.line_id, line.sku): line.shipped for line in state.lines}
 
 
 def left(state: Returnable) -> dict[Key, int]:
@@ -59,17 +75,26 @@ def within(state: Returnable, asked: dict[Key, int], now: datetime, window: time
 
 
 def learn(state: Returnable, event: OrderShipped, context: Context) -> Items:
-    """A package left; each package counts once."""
+    """A package left; each package counts once. Returns that waited for it are decided again."""
     if event.package_id in state.packages:
         return []
-    return [
-        ItemsReturnable(
-            order_id=event.order_id,
-            package_id=event.package_id,
-            lines=event.lines,
-            shipped_at=context.now,
-        )
-    ]
+    learned = ItemsReturnable(
+        order_id=event.order_id,
+        package_id=event.package_id,
+        lines=event.lines,
+        shipped_at=context.now,
+    )
+    return [learned, *(_again(waiting, context) for waiting in state.awaited.values())]
+
+
+def _again(waiting: ReturnAwaited, context: Context) -> StartTimer:
+    request = RequestReturn(
+        return_id=waiting.return_id,
+        order_id=waiting.order_id,
+        lines=waiting.lines,
+        actor=waiting.actor,
+    )
+    return StartTimer(name="request", due_at=context.now, message=request)
 
 
 def evolve(state: Returnable, event: Happened) -> Returnable:
@@ -86,7 +111,10 @@ def evolve(state: Returnable, event: Happened) -> Returnable:
                 state,
                 lines=_claimed(state.lines, tally(event.lines)),
                 claims={**state.claims, event.return_id: event.lines},
+                awaited={id: x for id, x in state.awaited.items() if id != event.return_id},
             )
+        case ReturnAwaited():
+            return msgspec.structs.replace(state, awaited={**state.awaited, event.return_id: event})
         case ItemsUnclaimed():
             given_up = {key: -quantity for key, quantity in tally(event.lines).items()}
             return msgspec.structs.replace(

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from services.returns.domain.messages import AskReturn
 from services.returns.domain.requests import Policy
+from services.returns.domain.returnable import AWAITED_MAX
 from services.returns.handlers import table
-from shared.events import LineQuantity, Refused
+from shared.events import LineQuantity, Refused, StartTimer
 from shared.events.order import OrderShipped
 from shared.events.returns import (
     ApproveReturn,
@@ -21,6 +23,7 @@ from shared.events.returns import (
     ReceiveReturn,
     RequestReturn,
     ReturnApproved,
+    ReturnAwaited,
     ReturnCancelled,
     ReturnDeclined,
     ReturnLine,
@@ -63,7 +66,11 @@ def returnable(package_id: str, **lines: int) -> ItemsReturnable:
     )
 
 
-def request(return_id: str = "r1", **lines: int) -> RequestReturn:
+def request(return_id: str = "r1", **lines: int) -> AskReturn:
+    return AskReturn(return_id=return_id, order_id="o1", lines=asked(**lines), actor="amy")
+
+
+def by_topic(return_id: str = "r1", **lines: int) -> RequestReturn:
     return RequestReturn(return_id=return_id, order_id="o1", lines=asked(**lines), actor="amy")
 
 
@@ -122,7 +129,7 @@ def test_the_same_request_again_changes_nothing() -> None:
 
 
 def test_a_return_id_of_another_order_is_taken() -> None:
-    other = RequestReturn(return_id="r1", order_id="o2", lines=asked(a=2))
+    other = AskReturn(return_id="r1", order_id="o2", lines=asked(a=2))
     given(TABLE, *ASKED).when(other).rejected("return_exists")
 
 
@@ -131,6 +138,36 @@ def test_a_return_before_the_shipment_is_known_is_to_be_tried_again() -> None:
     assert "ask again once it has shipped" in detail(scenario)
     scenario.when(left("p1", a=1)).when(request(a=1))
     assert not any(isinstance(i, Refused) for i in scenario.items)
+
+
+def test_a_return_that_overtakes_its_shipment_on_a_topic_waits_for_it() -> None:
+    asked_for = by_topic(a=3)
+    waits = ReturnAwaited(**IDS, lines=asked_for.lines, actor="amy")
+    scenario = given(TABLE).when(asked_for).then(waits)
+    scenario.when(asked_for).nothing()
+    again = StartTimer(name="request", due_at=NOON, message=asked_for)
+    for package in (left("p1", a=2), left("p2", a=1, b=1)):
+        scenario.when(package)
+        assert scenario.items[1:] == [again]
+        scenario.when(again.message)
+    scenario.then(
+        ReturnRequested(**IDS, lines=asked_for.lines, actor="amy"),
+        ItemsClaimed(**IDS, lines=units(a=3)),
+        APPROVED,
+    )
+    scenario.when(asked_for).nothing().when(left("p3", a=1))
+    assert len(scenario.items) == 1
+
+
+def test_what_waiting_would_not_mend_is_refused_on_a_topic_too() -> None:
+    given(TABLE, *ASKED).when(by_topic("r2", a=2)).rejected("not_returnable")
+    given(TABLE, *ASKED).when(by_topic(a=9)).rejected("return_exists")
+    given(TABLE).when(by_topic()).rejected("no_lines")
+    waiting = [
+        ReturnAwaited(order_id="o1", return_id=f"w{n}", lines=asked(a=1), actor="amy")
+        for n in range(AWAITED_MAX)
+    ]
+    given(TABLE, *waiting).when(by_topic(a=1)).rejected("not_shipped")
 
 
 def test_no_more_than_shipped_and_unclaimed_and_each_line_is_named() -> None:
@@ -143,7 +180,7 @@ def test_no_more_than_shipped_and_unclaimed_and_each_line_is_named() -> None:
 
 
 def test_repeated_lines_are_added_up_before_they_are_compared() -> None:
-    twice = RequestReturn(**IDS, lines=(*asked(a=2), *asked(a=2)))
+    twice = AskReturn(**IDS, lines=(*asked(a=2), *asked(a=2)))
     given(TABLE, SHIPPED).when(twice).rejected("not_returnable")
 
 
@@ -151,7 +188,7 @@ def test_repeated_lines_are_added_up_before_they_are_compared() -> None:
     ("command", "code"),
     [(request(), "no_lines"), (request(a=0), "quantity"), (request(a=-1), "quantity")],
 )
-def test_a_request_that_cannot_be_is_refused(command: RequestReturn, code: str) -> None:
+def test_a_request_that_cannot_be_is_refused(command: AskReturn, code: str) -> None:
     given(TABLE, SHIPPED).when(command).rejected(code)
 
 

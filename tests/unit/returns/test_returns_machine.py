@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from services.returns.domain.messages import AskReturn
 from services.returns.domain.returnable import least_left
 from services.returns.domain.state import Stage
 from services.returns.domain.units import tally
@@ -30,7 +31,6 @@ from shared.events.returns import (
     ItemsReturnable,
     ItemsUnclaimed,
     ReceiveReturn,
-    RequestReturn,
     ReturnApproved,
     ReturnCancelled,
     ReturnDeclined,
@@ -131,7 +131,7 @@ class ReturnsMachine(RuleBasedStateMachine):
     @rule(return_id=returns, order_id=orders, asked=lines)
     def request(self, return_id: str, order_id: str, asked: tuple[LineQuantity, ...]) -> None:
         wanted = tuple(ReturnLine(line_id=x.line_id, sku=x.sku, quantity=x.quantity) for x in asked)
-        self.send(RequestReturn(return_id=return_id, order_id=order_id, lines=wanted))
+        self.send(AskReturn(return_id=return_id, order_id=order_id, lines=wanted))
 
     @rule(
         return_id=returns, more=st.sampled_from(["", "a", "b"]), each=st.sampled_from([2, 1, 2, 3])
@@ -143,7 +143,7 @@ class ReturnsMachine(RuleBasedStateMachine):
             for x in self.scenario.state(RETURNABLE).lines
             if x.left // each
         )
-        self.send(RequestReturn(return_id=return_id, order_id="o", lines=wanted))
+        self.send(AskReturn(return_id=return_id, order_id="o", lines=wanted))
 
     @rule(return_id=returns, disposition=st.sampled_from(DISPOSITIONS[:5]))
     def move_on(self, return_id: str, disposition: Any) -> None:
