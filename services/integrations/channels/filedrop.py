@@ -1,4 +1,5 @@
-"""A folder into which partners drop files of order documents: ``FOLDER/<channel>/NAME.jsonl`` or ``NAME.csv``.
+"""A folder into which partners drop files of order documents: ``FOLDER/<channel>/NAME.jsonl`` or ``NAME.csv`` (``.CSV``,
+too). Files of other endings are left alone.
 
 A partner writes a file under another name and renames it when it is complete. Each file ends in ``done/`` beside a
 ``NAME.report.json`` that says what came of every order in it. The same file again adds nothing: an order's number makes
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 import structlog
+from pydantic import TypeAdapter, ValidationError
 
 from services.integrations.channels import files
 from services.integrations.channels.documents import command_of
@@ -21,7 +23,7 @@ from services.integrations.intake import Taken, storable, take
 from shared.ledger.store import Unavailable
 from shared.ledger.work import Overloaded
 from shared.ledger.writer import Writer
-from shared.service import Handle
+from shared.service import Handle, Identifier
 from shared.service.failures import log_unexpected
 
 log = structlog.stdlib.get_logger("oms.filedrop")
@@ -30,6 +32,7 @@ POLL_SECONDS = 0.2
 RETRY_SECONDS = 1.0
 FILE_BYTES_MAX = 64 << 20
 SOURCE = "file."
+_CHANNEL = TypeAdapter[str](Identifier)
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -50,25 +53,40 @@ class Report(msgspec.Struct, frozen=True):
 
 def inputs_of(text: str, kind: str, channel: str, name: str) -> Iterator[Inbound]:
     """The inputs in a file of order documents."""
+    if wrong := _no_channel(channel):
+        yield _refused(text, kind, channel, name, wrong)
+        return
     for found in files.read(text, kind):
-        source, reference = SOURCE + kind, f"{name}:{found.line}"
-        payload = storable(found.payload)
+        reference = f"{name}:{found.line}"
         if found.document is None:
-            yield RefuseInput(
-                source=source,
-                reference=reference,
-                payload=payload,
-                channel=channel,
-                reason="unreadable",
-                detail=found.wrong[:2000],
-            )
+            yield _refused(found.payload, kind, channel, reference, found.wrong)
         else:
             yield TakeOrder(
-                source=source,
+                source=SOURCE + kind,
                 reference=reference,
-                payload=payload,
+                payload=storable(found.payload),
                 order=command_of(found.document, channel),
             )
+
+
+def _no_channel(name: str) -> str:
+    """What is wrong with a folder's name: it must be one that the other roads could name as well."""
+    try:
+        _CHANNEL.validate_python(name)
+    except ValidationError:
+        return f"{name!r} is no channel: a folder's name is 1 to 100 of A-Z a-z 0-9 . _ : ~ -"
+    return ""
+
+
+def _refused(text: str, kind: str, channel: str, reference: str, wrong: str) -> RefuseInput:
+    return RefuseInput(
+        source=SOURCE + kind,
+        reference=reference,
+        payload=storable(text),
+        channel=channel,
+        reason="unreadable",
+        detail=wrong[:2000],
+    )
 
 
 class FileDrop:
@@ -88,6 +106,8 @@ class FileDrop:
                 except (Unavailable, Overloaded, OSError) as error:
                     log.warning("file_waits", file=str(path), error=str(error))
                     await handle.sleep(RETRY_SECONDS)
+                    if isinstance(error, OSError):  # of this file alone: the others need not wait
+                        continue
                     break
                 except Exception as error:  # noqa: BLE001 - one file must not keep the others from being taken
                     log_unexpected(
@@ -104,9 +124,9 @@ class FileDrop:
     def _waiting(self) -> list[Path]:
         return [
             path
-            for channel in sorted(self._folder.glob("[A-Za-z0-9]*"))
+            for channel in sorted(self._folder.glob("[!.]*"))
             for path in sorted(channel.glob("[!.]*"))
-            if path.suffix[1:] in files.FORMATS and path.is_file()
+            if _kind(path) in files.FORMATS and path.is_file()
         ]
 
     async def take(self, path: Path) -> Report:
@@ -120,20 +140,16 @@ class FileDrop:
 
 def _inputs(path: Path) -> list[Inbound]:
     text, wrong = _text(path)
+    kind, channel = _kind(path), path.parent.name
     if wrong:
-        return [_unreadable(path, text, wrong)]
-    return list(inputs_of(text, path.suffix[1:], path.parent.name, path.name))
+        wrong += "; the file itself is in done/"
+        return [_refused(text, kind, channel, path.name, wrong)]
+    return list(inputs_of(text, kind, channel, path.name))
 
 
-def _unreadable(path: Path, text: str, wrong: str) -> RefuseInput:
-    return RefuseInput(
-        source=SOURCE + path.suffix[1:],
-        reference=path.name,
-        payload=storable(text),
-        channel=path.parent.name,
-        reason="unreadable",
-        detail=f"{wrong}; the file itself is in done/",
-    )
+def _kind(path: Path) -> str:
+    """Its format by its ending; one of the `files.FORMATS` for those that are read."""
+    return path.suffix[1:].lower()
 
 
 def _report(path: Path, taken: Taken) -> Report:

@@ -1,4 +1,5 @@
-"""Order documents in files: JSON Lines (one document a line) and CSV (one order line a row, see `COLUMNS`).
+"""Order documents in files: JSON Lines (one document a line) and CSV (one order line a row, see `COLUMNS`; what is said of
+the whole order stands in its first row, and again or not at all in the others).
 
 A reading never stops at a bad order: it says what is wrong with it, and goes on.
 """
@@ -36,6 +37,7 @@ COLUMNS = (
     "backorder",
 )
 NEEDED = COLUMNS[:5]
+OF_A_LINE = ("sku", "quantity", "unit_price", "description")
 CHARGES = ("shipping", "tax", "discount")
 FORMATS = ("jsonl", "csv")
 
@@ -69,16 +71,25 @@ def _read_csv(text: str) -> Iterator[Read]:
     except csv.Error as error:
         yield Read(reader.line_num, text, None, f"not CSV: {error}")
         return
-    missing = [x for x in NEEDED if x not in header]
-    if missing:
-        wrong = f"no column {', '.join(missing)}; the columns are {', '.join(COLUMNS)}"
-        yield Read(1, text, None, wrong)
+    if wrong := _wrong_columns(header):
+        yield Read(1, text, None, f"{wrong}; the columns are {', '.join(COLUMNS)}")
         return
     at = header.index("number")
     for _, group in groupby(rows, key=lambda x: x[1][at] if len(x[1]) > at else ""):
         lines = list(group)
         cells = [row for _, row in lines]
         yield _checked(lines[0][0], _as_csv([header, *cells]), lambda: _order(header, cells))  # noqa: B023
+
+
+def _wrong_columns(header: list[str]) -> str:
+    """A column that is not known is refused like an unknown field: behind it may be a charge that would be left out."""
+    if missing := [x for x in NEEDED if x not in header]:
+        return f"no column {', '.join(missing)}"
+    if unknown := [x for x in header if x not in COLUMNS]:
+        return f"unknown column {', '.join(repr(printable(x, 40)) for x in unknown)}"
+    if len(set(header)) < len(header):
+        return "a column stands twice"
+    return ""
 
 
 def _checked(line: int, payload: str, value: Any) -> Read:
@@ -104,6 +115,9 @@ def _order(header: list[str], rows: list[list[str]]) -> dict[str, Any]:
         raise ValueError(f"a row has another number of cells than the header's {len(header)}")
     lines = [dict(zip(header, row, strict=True)) for row in rows]
     first = lines[0]
+    for name, said in first.items():
+        if name not in OF_A_LINE and any(row[name] not in ("", said) for row in lines[1:]):
+            raise ValueError(f"{name}: the order's rows say different things")
 
     def text(name: str) -> str:
         return first.get(name) or ""

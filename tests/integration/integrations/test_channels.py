@@ -124,18 +124,27 @@ async def test_the_folder_is_watched_and_no_file_holds_up_the_others(
 
     monkeypatch.setattr(files, "take", fails_on_one)
     drop(tmp_path / "shop", ".unfinished.csv", "number")
-    for name in ("a.csv", "b.csv"):
+    no_report = f"aa{'a' * 240}.csv"  # the name of its report would be too long
+    for name in ("a.csv", no_report, "b.CSV"):
         drop(tmp_path / "shop", name, HEADER + GOOD.format(n=1))
+    drop(tmp_path / "Ökoshop", "c.csv", HEADER + GOOD.format(n=2))
     watching = asyncio.create_task(files.run(handle))
-    await until((tmp_path / "shop" / "done" / "b.csv").exists, 20)
+    await until((tmp_path / "shop" / "done" / "b.CSV").exists, 20)
+    await until((tmp_path / "Ökoshop" / "done" / "c.csv").exists, 20)
     handle.stopping.set()
     await watching
     assert sorted(x.name for x in (tmp_path / "shop").iterdir()) == [
         ".unfinished.csv",
         "a.csv.failed",
+        no_report,
         "done",
     ]
     assert await sent(service) == [("place_order", "shop/1")]
+    [kept] = (await service.get("/refused", Role.OPS)).json()["items"]
+    assert (kept["source"], kept["channel"]) == ("file.csv", "Ökoshop")
+    assert kept["detail"].startswith("'Ökoshop' is no channel")
+    again = await service.post(f"/refused/{kept['refusal_id']}/resubmit", Role.OPS, {})
+    assert again.json()["refused"] == [kept["detail"]]
 
 
 async def test_files_that_cannot_be_read_are_kept_too(service: Served, tmp_path: Path) -> None:

@@ -72,10 +72,40 @@ def test_a_line_that_cannot_be_used_is_named_and_the_others_count(line: str, nam
     assert first.document is not None
 
 
-def test_csv_without_its_columns_is_refused_as_a_whole() -> None:
-    [found] = read("number,currency,sku,quantity\n1,GBP,A,1\n", "csv")
+@pytest.mark.parametrize(
+    ("header", "wrong"),
+    [
+        ("number,currency,sku,quantity", "no column unit_price"),
+        (
+            "number;currency;sku;quantity;unit_price",
+            "no column number, currency, sku, quantity, unit_price",
+        ),
+        ("number,currency,sku,quantity,unit_price,shiping,", "unknown column 'shiping', ''"),
+        ("number,currency,sku,quantity,unit_price,tax,tax", "a column stands twice"),
+    ],
+)
+def test_csv_of_other_columns_is_refused_as_a_whole(header: str, wrong: str) -> None:
+    [found] = read(f"{header}\n1,GBP,A,1\n", "csv")
     assert found.document is None
-    assert found.wrong.startswith("no column unit_price")
+    assert found.wrong.startswith(f"{wrong}; the columns are number, ")
+
+
+@pytest.mark.parametrize(
+    ("rows", "named"),
+    [
+        ("1,GBP,A,2,5,395,tok_ok\n1,GBP,B,1,5,500,tok_ok", "shipping"),
+        ("1,GBP,A,2,5,,tok_ok\n1,GBP,B,1,5,395,tok_ok", "shipping"),
+        ("1,GBP,A,2,5,395,tok_ok\n1,USD,B,1,5,395,", "currency"),
+    ],
+)
+def test_rows_of_one_order_must_not_say_different_things(rows: str, named: str) -> None:
+    header = "number,currency,sku,quantity,unit_price,shipping,payment"
+    [found] = read(f"{header}\n{rows}\n", "csv")
+    assert found.wrong == f"{named}: the order's rows say different things"
+    same = "2,GBP,A,2,5,395,tok_ok\n2,GBP,B,1,5,395,tok_ok\n2,,A,3,5,,"
+    [found] = read(f"{header}\n{same}\n", "csv")
+    assert found.document is not None
+    assert [x.amount for x in found.document.charges] == [395]
 
 
 @pytest.mark.parametrize(
