@@ -88,7 +88,8 @@ def _endpoint_routes(
     @r.post("/endpoints", status_code=201, tags=["webhooks"], responses=REGISTERED)
     async def register(body: EndpointIn, who: Ops, key: Key) -> Response:
         """Register a webhook endpoint; the answer holds the secret that its signatures are made
-        with (Standard Webhooks). The same id and settings again change nothing."""
+        with (Standard Webhooks). The same id and settings again change nothing, but that a disabled endpoint is
+        called again."""
         if secrets is None:
             raise _webhooks_off()
         try:

@@ -63,7 +63,9 @@ def evolve(state: Registry, event: EndpointLog) -> Registry:
     endpoints = dict(state.endpoints)
     match event:
         case EndpointRegistered():
-            endpoints[event.endpoint_id] = Endpoint(event.url, event.types)
+            known = endpoints.get(event.endpoint_id)
+            sequence = known.sequence if known else 0
+            endpoints[event.endpoint_id] = Endpoint(event.url, event.types, sequence)
         case EndpointDisabled():
             endpoint = endpoints[event.endpoint_id]
             endpoints[event.endpoint_id] = msgspec.structs.replace(endpoint, disabled=event.reason)
@@ -131,11 +133,14 @@ def _deliver(
 
 
 def register(state: Registry, command: RegisterEndpoint, _: Context) -> Items:
-    """A new endpoint; the same one again changes nothing."""
+    """A new endpoint; the same one again changes nothing, but that it is called again if it was disabled."""
     known = state.endpoints.get(command.endpoint_id)
+    registered = EndpointRegistered(
+        endpoint_id=command.endpoint_id, url=command.url, types=command.types
+    )
     if known is not None:
         if (known.url, known.types) == (command.url, command.types):
-            return []
+            return [registered] if known.disabled else []
         detail = f"Endpoint {command.endpoint_id} exists with other settings: use another id."
         return [Refused(code="endpoint-exists", detail=detail)]
     if why := objection(command.url):
@@ -143,13 +148,7 @@ def register(state: Registry, command: RegisterEndpoint, _: Context) -> Items:
     if len(state.endpoints) >= ENDPOINTS_MAX:
         detail = f"{ENDPOINTS_MAX} endpoints are registered: remove one first."
         return [Refused(code="too-many-endpoints", detail=detail)]
-    return [
-        EndpointRegistered(
-            endpoint_id=command.endpoint_id,
-            url=command.url,
-            types=command.types,
-        )
-    ]
+    return [registered]
 
 
 def remove(state: Registry, command: RemoveEndpoint, context: Context) -> Items:

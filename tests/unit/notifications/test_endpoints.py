@@ -114,6 +114,16 @@ def test_gone_disables_the_endpoint_and_nothing_follows() -> None:
     )
 
 
+def test_registering_a_disabled_endpoint_again_enables_it_and_its_count_goes_on() -> None:
+    scenario = given(TABLE, ALL).when(CONFIRMED)
+    gone = WebhookAnswered(webhook_id=calls(scenario)[0].webhook_id, endpoint_id="e1", status=410)
+    scenario.when(gone).when(COMPLETED).nothing()
+    scenario.when(register(), id="again").then(ALL)
+    scenario.when(register(), id="once more").nothing()
+    scenario.when(COMPLETED, id="later")
+    assert [x.sequence for x in queued(scenario)] == [2]
+
+
 def test_a_removed_endpoint_gets_nothing_more() -> None:
     scenario = given(TABLE, ALL).when(RemoveEndpoint(endpoint_id="e1"), actor="ops:o")
     scenario.then(n.EndpointRemoved(endpoint_id="e1", actor="ops:o"))
