@@ -13,6 +13,7 @@ from services.fulfillment.domain.state import Fulfillment, Stage, stage
 from shared.events import LineQuantity
 from shared.events import fulfillment as e
 from shared.events.envelope import rfc3339
+from shared.events.limits import LINES_MAX
 from shared.service import (
     IdempotencyKey,
     Identifier,
@@ -56,7 +57,7 @@ class LineIn(Input):
     quantity: Quantity
 
 
-Lines = Annotated[list[LineIn], Field(max_length=500)]
+Lines = Annotated[list[LineIn], Field(max_length=LINES_MAX)]
 
 
 class StartIn(Input):

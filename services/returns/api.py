@@ -13,6 +13,7 @@ from services.returns.domain.refusals import POSSIBLE
 from shared.events import LineQuantity
 from shared.events import returns as e
 from shared.events.envelope import rfc3339
+from shared.events.limits import LINES_MAX
 from shared.events.returns import Disposition
 from shared.service import (
     IdempotencyKey,
@@ -67,7 +68,7 @@ class RequestIn(Input):
 
     order_id: Identifier
     return_id: Identifier | None = None
-    lines: Annotated[list[AskedLine], Field(min_length=1, max_length=500)]
+    lines: Annotated[list[AskedLine], Field(min_length=1, max_length=LINES_MAX)]
 
 
 class DeclineIn(Input):
@@ -89,7 +90,7 @@ class ReceiveIn(Input):
 
     receipt_id: Identifier
     location: Identifier
-    lines: Annotated[list[ReceivedLine], Field(min_length=1, max_length=500)]
+    lines: Annotated[list[ReceivedLine], Field(min_length=1, max_length=LINES_MAX)]
 
 
 class JudgedLine(Input):
@@ -104,7 +105,7 @@ class JudgedLine(Input):
 class InspectIn(Input):
     """A disposition for every received unit; units that did not come may be stated as missing."""
 
-    lines: Annotated[list[JudgedLine], Field(max_length=2_000)]
+    lines: Annotated[list[JudgedLine], Field(max_length=LINES_MAX)]
 
 
 def routes(runtime: Runtime, _: ServiceApp) -> APIRouter:

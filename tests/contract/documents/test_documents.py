@@ -15,6 +15,7 @@ from ops.contracts import __main__ as documents
 from ops.contracts.tables import receivers, sender, services, tables
 from shared.events import PUBLISHED, Command, topics
 from shared.events.catalogue import FORWARDS
+from shared.events.limits import LINES_MAX
 from tests import npm
 
 HERE = Path(__file__).parent
@@ -119,6 +120,18 @@ def test_the_http_api_is_valid_openapi(service) -> None:
     assert document["openapi"].startswith("3.1")
     assert [e.message for e in OpenAPIV31SpecValidator(document).iter_errors()] == []
     assert document["paths"]
+
+
+@pytest.mark.parametrize("service", services())
+def test_an_order_s_lines_fit_into_every_request_about_them(service) -> None:
+    schemas = json.loads((documents.DOCS / f"openapi/{service}.json").read_bytes())["components"]
+    limits = {
+        name: schema["properties"]["lines"].get("maxItems", LINES_MAX)
+        for name, schema in schemas["schemas"].items()
+        if name.endswith("In")
+        and schema.get("properties", {}).get("lines", {}).get("type") == "array"
+    }
+    assert {name: limit for name, limit in limits.items() if limit < LINES_MAX} == {}
 
 
 def _references(node: Any) -> Iterator[str]:
