@@ -13,6 +13,7 @@ from rich.tree import Tree
 from ops.cli.client import find, get
 from ops.cli.codes import CliError, Exit
 from ops.cli.output import Output
+from shared.events.currencies import decimals
 from shared.events.order import order_id_for
 
 CANDIDATES_MAX = 10
@@ -150,24 +151,9 @@ def _movements(order: dict[str, Any]) -> list[RenderableType]:
     return shown
 
 
-#: Currencies whose minor unit is not a hundredth (ISO 4217).
-_DIGITS = {
-    "JPY": 0,
-    "KRW": 0,
-    "CLP": 0,
-    "ISK": 0,
-    "VND": 0,
-    "BHD": 3,
-    "KWD": 3,
-    "TND": 3,
-    "JOD": 3,
-    "OMR": 3,
-}
-
-
 def amount(minor: int, currency: str) -> str:
     """Minor units as people write them."""
-    digits = _DIGITS.get(currency, 2)
+    digits = decimals(currency)
     sign, minor = ("-" if minor < 0 else ""), abs(minor)
     whole, part = divmod(minor, 10**digits)
     return f"{sign}{whole:,}" + (f".{part:0{digits}}" if digits else "") + f" {currency}"

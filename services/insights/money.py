@@ -1,17 +1,8 @@
 """Amounts in words."""
 
-#: Currencies of ISO 4217 whose minor unit is not a hundredth.
-_DECIMALS = {
-    **dict.fromkeys(("CLP", "ISK", "JPY", "KRW", "PYG", "UGX", "VND", "XAF", "XOF", "XPF"), 0),
-    **dict.fromkeys(("BIF", "DJF", "GNF", "KMF", "RWF", "UYI", "VUV"), 0),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-}
+from shared.events.currencies import decimals
+
 _SIGNS = {"GBP": "£", "EUR": "€", "USD": "$"}
-
-
-def decimals(currency: str) -> int:
-    """Digits of the minor unit."""
-    return _DECIMALS.get(currency, 2)
 
 
 def shown(amount: int, currency: str) -> str:

@@ -2,20 +2,16 @@
 
 from collections.abc import Sequence
 
-#: Currencies of ISO 4217 whose minor unit is not a hundredth.
-_DECIMALS = {
-    **dict.fromkeys(("CLP", "ISK", "JPY", "KRW", "PYG", "UGX", "VND", "XAF", "XOF", "XPF"), 0),
-    **dict.fromkeys(("BIF", "DJF", "GNF", "KMF", "RWF", "UYI", "VUV"), 0),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-}
+from shared.events.currencies import decimals
+
 _SIGNS = {"GBP": "£", "EUR": "€", "USD": "$"}
 
 
 def shown(amount: int, currency: str) -> str:
     """``1234, "GBP"`` as ``£12.34``; a currency without a common sign by its code."""
-    decimals = _DECIMALS.get(currency, 2)
-    whole, rest = divmod(abs(amount), 10**decimals)
-    number = f"{whole:,}" + (f".{rest:0{decimals}d}" if decimals else "")
+    digits = decimals(currency)
+    whole, rest = divmod(abs(amount), 10**digits)
+    number = f"{whole:,}" + (f".{rest:0{digits}d}" if digits else "")
     sign = _SIGNS.get(currency, f"{currency} " if currency else "")
     return f"{'−' if amount < 0 else ''}{sign}{number}"
 

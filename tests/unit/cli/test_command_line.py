@@ -127,6 +127,8 @@ def test_one_location_is_automatic_and_one_a_partner_s_unless_the_environment_na
         (-1999, "GBP", "-19.99 GBP"),
         (1500, "JPY", "1,500 JPY"),
         (1500, "KWD", "1.500 KWD"),
+        (1500, "XPF", "1,500 XPF"),
+        (15000, "CLF", "1.5000 CLF"),
     ],
 )
 def test_amounts_are_written_with_their_currency_s_digits(

@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifications.mail import BadAddressError, Letter, recipient, write
-from services.notifications.money import display, exponent
+from services.notifications.money import display
 from services.notifications.tracking import ParcelPage
 from services.notifications.wording import one_line
 from shared.events import LineQuantity, Money
+from shared.events.currencies import decimals
 from shared.events.notifications import Template
 from shared.service.links import Links
 from tests.unit.notifications.happenings import mail
@@ -292,4 +293,4 @@ def test_money_shows_every_digit(amount: int, currency: str) -> None:
         itertools.filterfalse(lambda c: not c.isdigit(), display(Money(amount, currency)))
     )
     assert int(digits) == abs(amount)
-    assert len(digits) > exponent(currency)
+    assert len(digits) > decimals(currency)

@@ -141,6 +141,7 @@ def test_amounts_in_words() -> None:
     assert shown(123456, "GBP") == "£1,234.56"
     assert shown(-5, "EUR") == "−€0.05"
     assert shown(500, "JPY") == "JPY 500"
+    assert shown(15000, "CLF") == "CLF 1.5000"
     assert shown(1500, "BHD") == "BHD 1.500"
 
 

@@ -8,36 +8,11 @@ from typing import Any
 
 import msgspec
 
+from shared.events.currencies import decimals
+
 #: Above this, a number that went through floating point may be another one than was meant.
 EXACT_MAX = 2**53
 
-#: ISO 4217: currencies whose minor unit is not a hundredth.
-_DIGITS = {
-    **dict.fromkeys(
-        [
-            "BIF",
-            "CLP",
-            "DJF",
-            "GNF",
-            "ISK",
-            "JPY",
-            "KMF",
-            "KRW",
-            "PYG",
-            "RWF",
-            "UGX",
-            "UYI",
-            "VND",
-            "VUV",
-            "XAF",
-            "XOF",
-            "XPF",
-        ],
-        0,
-    ),
-    **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
-    **dict.fromkeys(["CLF", "UYW"], 4),
-}
 #: Codes that name no money: "no currency", "for testing", precious metals and drawing rights.
 _NO_MONEY = frozenset(
     ["XXX", "XTS", "XAU", "XAG", "XPD", "XPT", "XDR", "XSU", "XUA", "XBA", "XBB", "XBC", "XBD"]
@@ -113,7 +88,7 @@ def minor_units(record: Mapping[str, Any], field: str, currency: str) -> int:
         raise Unusable("amount", f"{field} is no amount")
     if not _MONEY.fullmatch(text := str(value)):
         raise Unusable("amount", f"{field} is no plain amount: {text[:40]}")
-    scaled = Decimal(text).scaleb(_DIGITS.get(currency, 2))
+    scaled = Decimal(text).scaleb(decimals(currency))
     if scaled != scaled.to_integral_value():
         raise Unusable("amount", f"{field} {value} is no whole number of {currency} minor units")
     return int(scaled)
