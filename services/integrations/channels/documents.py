@@ -1,5 +1,6 @@
 """The order document: how a channel without a format of its own states an order, over REST and in files."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
@@ -61,7 +62,7 @@ class OrderDocument(Input):
 
     number: Identifier
     currency: CurrencyCode
-    lines: Annotated[tuple[LineIn, ...], Field(min_length=1, max_length=LINES_MAX)]
+    lines: Annotated[list[LineIn], Field(min_length=1, max_length=LINES_MAX)]
     charges: Annotated[tuple[ChargeIn, ...], Field(max_length=CHARGES_MAX)] = ()
     customer: CustomerIn = CustomerIn()
     ship_to: AddressIn = AddressIn()
@@ -102,7 +103,7 @@ class OrderDocument(Input):
         return self
 
 
-def _total(lines: tuple[LineIn, ...], charges: tuple[ChargeIn, ...]) -> int:
+def _total(lines: Sequence[LineIn], charges: Sequence[ChargeIn]) -> int:
     goods = sum(x.quantity * x.unit_price for x in lines)
     return goods + sum(-x.amount if x.kind == "discount" else x.amount for x in charges)
 

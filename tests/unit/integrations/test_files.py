@@ -129,6 +129,11 @@ def test_a_csv_row_that_cannot_be_used_is_kept_as_a_file_of_its_own(row: str, na
     assert again.wrong == bad.wrong
 
 
+def test_of_one_bad_line_only_that_is_said() -> None:
+    [found] = read(ORDER % ("GBP", 0, 1, ', "payment": "tok_ok"'), "jsonl")
+    assert found.wrong == "/lines/0/quantity: Input should be greater than or equal to 1"
+
+
 def test_what_costs_nothing_needs_no_payment() -> None:
     [found] = read(ORDER % ("GBP", 2, 0, ""), "jsonl")
     assert found.document is not None
