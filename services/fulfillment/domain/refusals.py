@@ -6,13 +6,16 @@ from services.fulfillment.domain.state import Fulfillment, Key, Line, Stage, sta
 from shared.events import LineQuantity, Refused
 from shared.events.fulfillment import FulfillmentCommand
 
+_SHIP = "ship its released packages, or cancel it while none is released"
+_PACK = f"pack what is picked, {_SHIP}"
+
 #: What may be done at each stage, in words.
 POSSIBLE = {
     Stage.UNKNOWN: "create it first",
     Stage.OPEN: "start picking it, or cancel it",
-    Stage.PICKING: "record a pick, pack what is picked, or cancel it",
-    Stage.PICKED: "pack what is picked, or cancel it",
-    Stage.PACKED: "ship its released packages, or cancel it while none is released",
+    Stage.PICKING: f"record a pick, {_PACK}",
+    Stage.PICKED: _PACK,
+    Stage.PACKED: _SHIP,
     Stage.SHIPPED: "confirm delivery of its packages",
     Stage.DELIVERED: "nothing is left to do",
     Stage.INCOMPLETE: "nothing was found, so nothing will be sent",
