@@ -25,7 +25,10 @@ app = typer.Typer(
 )
 
 Data = Annotated[
-    Path, typer.Option("--data", envvar="OMS_DATA", help="Where the system keeps everything.")
+    Path,
+    typer.Option(
+        "--data", envvar="OMS_DATA", file_okay=False, help="Where the system keeps everything."
+    ),
 ]
 PortBase = Annotated[
     int,
@@ -65,6 +68,8 @@ def execute(work: Callable[[Output], Coroutine[Any, Any, Exit]], *, json: bool) 
                 code = Exit.UNAVAILABLE
             case KeyboardInterrupt() | asyncio.CancelledError():
                 code = Exit.INTERRUPTED
+            case OSError() if error.filename is not None:
+                code, error = Exit.UNAVAILABLE, _no_such_place(error)
             case _:
                 raise
         out.fail(str(error) or "interrupted", code)
@@ -76,6 +81,12 @@ def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _no_such_place(error: OSError) -> CliError:
+    """A directory that cannot be had is for the caller to mend: no traceback says it better than its name."""
+    said = f"{error.filename}: {error.strerror}. Mend that, or name another directory with --data"
+    return CliError(Exit.UNAVAILABLE, said)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from pathlib import Path
 from time import monotonic
 
 from rich.table import Table
+from rich.text import Text
 
 from ops.cli.codes import CliError, Exit
 from ops.cli.hosting import cancelled_by_signals, layout_of, started
@@ -125,9 +126,9 @@ async def status(data: Path, out: Output) -> Exit:
         shown = (p.pid, p.port, p.restarts)
         table.add_row(
             p.name,
-            f"[{_STYLES.get(now, 'red')}]{now}[/]",
+            Text(now, style=_STYLES.get(now, "red")),
             *(str(x) if x is not None else "" for x in shown),
-            p.log,
+            _from_here(p.log),
         )
     out.draw(table)
     out.say(f"\nKafka {found.addresses.get('kafka', '')}, supervisor pid {found.supervisor.pid}")
@@ -150,3 +151,9 @@ async def status(data: Path, out: Output) -> Exit:
         }
     )
     return Exit.OK if _all_ready(found) else Exit.PROBLEM
+
+
+def _from_here(path: str) -> str:
+    """A path as it is typed in this directory: short enough for a row of a terminal."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path

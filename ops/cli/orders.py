@@ -76,7 +76,7 @@ def _table(title: str, *columns: str) -> Table:
         padding=(0, 2, 0, 0),
     )
     for n, column in enumerate(columns):
-        table.add_column(column, justify="left" if n == 0 else "right")
+        table.add_column(column, justify="left" if n == 0 else "right", overflow="fold")
     return table
 
 

@@ -15,9 +15,11 @@ class Output:
 
     def __init__(self, *, json: bool = False) -> None:
         self.json = json
-        self._people = Console(stderr=json, highlight=False)
-        self._tables = Console(quiet=json, highlight=False)
-        self.errors = Console(stderr=True, highlight=False)
+        # What is shown came from partners and messages: "[/b]" and ":x:" are text, in tables, too.
+        plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+        self._people = Console(stderr=json, **plain)
+        self._tables = Console(quiet=json, **plain)
+        self.errors = Console(stderr=True, **plain)
 
     @property
     def progress(self) -> Console:
@@ -26,7 +28,7 @@ class Output:
 
     def say(self, text: str | Text, style: str = "") -> None:
         """A line for people; a terminal wraps it, nothing is cut."""
-        self._tables.print(text, style=style, soft_wrap=True, markup=False, highlight=False)
+        self._tables.print(text, style=style, soft_wrap=True)
 
     def draw(self, shape: RenderableType) -> None:
         """A table for people."""
@@ -34,11 +36,11 @@ class Output:
 
     def note(self, text: str, style: str = "") -> None:
         """A line about the progress of something long."""
-        self._people.print(text, style=style, markup=False, highlight=False)
+        self._people.print(text, style=style)
 
     def last(self, text: str) -> None:
         """A line that scripts look for: never wrapped."""
-        self._people.print(text, soft_wrap=True, markup=False, highlight=False)
+        self._people.print(text, soft_wrap=True)
 
     def working(self, text: str) -> AbstractContextManager[Any]:
         """A spinner while something takes its time; a plain line where there is no terminal."""
@@ -56,5 +58,5 @@ class Output:
 
     def fail(self, message: str, code: int) -> None:
         """Say what went wrong."""
-        self.errors.print(f"oms: {message}", soft_wrap=True, markup=False, highlight=False)
+        self.errors.print(f"oms: {message}", soft_wrap=True)
         self.answer({"error": message, "exit": code})

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from rich.table import Table
 from typer.testing import CliRunner
 
 from ops.cli.app import app
 from ops.cli.client import problem
 from ops.cli.hosting import layout_of, ports_of
 from ops.cli.orders import amount
+from ops.cli.output import Output
 
 oms = CliRunner()
 
@@ -36,6 +38,15 @@ def test_without_a_system_the_status_says_so(
     assert str(tmp_path) in told.output.replace("\n", "")
 
 
+@pytest.mark.parametrize("arguments", [["status"], ["down"], ["why", "x"], ["up", "--detach"]])
+def test_a_directory_that_cannot_be_had_is_named(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "file").touch()
+    told = oms.invoke(app, [*arguments, "--data", str(tmp_path / "file" / "within")])
+    assert told.exit_code == 69
+    assert told.stderr.startswith(f"oms: {tmp_path / 'file' / 'within'}")
+    assert "Not a directory" in told.stderr
+
+
 @pytest.mark.parametrize("arguments", [["status"], ["down"], ["why", "x"]])
 def test_json_is_one_document_also_when_there_is_nothing(
     tmp_path: Path, arguments: list[str]
@@ -56,6 +67,8 @@ def test_json_is_one_document_also_when_there_is_nothing(
         ["order", "show"],
         ["topic", "tail"],
         ["topic", "tail", "oms.order.events", "--last", "-1"],
+        ["status", "--data", __file__],
+        ["down", "--data", __file__],
     ],
 )
 def test_wrong_usage_is_status_2(tmp_path: Path, arguments: list[str]) -> None:
@@ -147,3 +160,15 @@ def test_a_problem_document_becomes_one_line(answer: Callable[..., httpx.Respons
     said = problem(answer(title="Unknown SKU", detail="Register it.", errors=fields))
     assert said == "422 Unknown SKU; Register it.; /lines/0/sku: unknown"
     assert problem(httpx.Response(502, text="<html>")) == "502 <html>"
+
+
+def test_what_others_wrote_is_shown_as_they_wrote_it(capsys: pytest.CaptureFixture[str]) -> None:
+    wrote = "[/b] A:x:B [red]"
+    out, table = Output(), Table("carrier")
+    table.add_row(wrote)
+    out.draw(table)
+    out.say(wrote)
+    out.note(wrote)
+    out.fail(wrote, 1)
+    shown = capsys.readouterr()
+    assert (shown.out + shown.err).count(wrote) == 4
