@@ -13,7 +13,7 @@ from rich.tree import Tree
 from ops.cli.client import find, get
 from ops.cli.codes import CliError, Exit
 from ops.cli.output import Output
-from shared.events.currencies import decimals
+from services.views.domain.amounts import shown
 from shared.events.order import order_id_for
 
 CANDIDATES_MAX = 10
@@ -120,7 +120,7 @@ def _lines(order: dict[str, Any]) -> RenderableType:
             for w in _WHERE
             if line["quantities"][w]
         )
-        table.add_row(line["sku"], str(line["ordered"]), where, amount(line["total"], currency))
+        table.add_row(line["sku"], str(line["ordered"]), where, shown(line["total"], currency))
     return table
 
 
@@ -129,34 +129,26 @@ def _money(order: dict[str, Any]) -> RenderableType:
     names = ("total", "authorised", "captured", "voided", "refunded")
     table = _table("Money", *names)
     table.columns[0].justify = "right"
-    table.add_row(*(amount(money[name], money["currency"]) for name in names))
+    table.add_row(*(shown(money[name], money["currency"]) for name in names))
     return table
 
 
 def _movements(order: dict[str, Any]) -> list[RenderableType]:
-    shown: list[RenderableType] = []
+    tables: list[RenderableType] = []
     if order["shipments"]:
         table = _table("Parcels", "parcel", "from", "state", "carrier", "tracking")
         for x in order["shipments"]:
             name = str(x["package_id"]).removeprefix(f"{order['id']}.")
             table.add_row(name, x["location"], x["state"], x["carrier"], x["tracking_number"])
-        shown.append(table)
+        tables.append(table)
     if order["returns"]:
         table = _table("Returns", "return", "state", "refund")
         for x in order["returns"]:
             refund = x["refund"]
-            paid = amount(refund["amount"], order["money"]["currency"]) if refund else ""
+            paid = shown(refund["amount"], order["money"]["currency"]) if refund else ""
             table.add_row(str(x["return_id"]).removeprefix(f"{order['id']}."), x["state"], paid)
-        shown.append(table)
-    return shown
-
-
-def amount(minor: int, currency: str) -> str:
-    """Minor units as people write them."""
-    digits = decimals(currency)
-    sign, minor = ("-" if minor < 0 else ""), abs(minor)
-    whole, part = divmod(minor, 10**digits)
-    return f"{sign}{whole:,}" + (f".{part:0{digits}}" if digits else "") + f" {currency}"
+        tables.append(table)
+    return tables
 
 
 def _tree(found: dict[str, Any]) -> Tree:

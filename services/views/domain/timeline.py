@@ -48,13 +48,18 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parent_of(causation: str, known: Iterable[str]) -> str | None:
-    """The entry behind a causation id: itself, or the one whose handling sent the command that it
-    names."""
+    """The one of the known ids behind a causation id: itself, or the one whose handling sent the
+    command that it names."""
     ids = known if isinstance(known, (set, dict)) else set(known)
     if causation in ids:
         return causation
+    sender = _sender(causation)
+    return sender if sender in ids else None
+
+
+def _sender(causation: str) -> str:
     sender, _, number = causation.rpartition(":")
-    return sender if number.isdigit() and sender in ids else None
+    return sender if number.isdigit() else causation
 
 
 def ordered(entries: Iterable[Entry]) -> list[Entry]:
@@ -95,12 +100,20 @@ def _numbered(entries: Sequence[Entry], by_id: dict[str, Entry]) -> list[Entry]:
 def causes(entries: Sequence[Entry]) -> list[Cause]:
     """The tree of causes of `ordered` entries, roots in order of time.
 
-    A root is something outside these entries: a request, an answer from outside, a deadline.
+    A root is something outside these entries: a request, an answer from outside, a deadline. What it
+    decided and what its commands led to stand under one root.
     """
+    said = {e.causation_id for e in entries}
     children: dict[str, list[Entry]] = {}
+    roots: dict[str, None] = {}
     for entry in entries:
-        children.setdefault(entry.parent or f"outside {entry.causation_id}", []).append(entry)
-    roots = dict.fromkeys(e.causation_id for e in entries if e.parent is None)
+        if entry.parent:
+            children.setdefault(entry.parent, []).append(entry)
+            continue
+        sender = _sender(entry.causation_id)
+        root = sender if sender in said else entry.causation_id
+        roots[root] = None
+        children.setdefault(f"outside {root}", []).append(entry)
     return [
         Cause(
             id=root,

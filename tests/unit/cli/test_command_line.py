@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 from ops.cli.app import app
 from ops.cli.client import problem
 from ops.cli.hosting import layout_of, ports_of
-from ops.cli.orders import amount
 from ops.cli.output import Output
 
 oms = CliRunner()
@@ -130,24 +129,6 @@ def test_one_location_is_automatic_and_one_a_partner_s_unless_the_environment_na
     monkeypatch.setenv("OMS_WMS_LOCATIONS", '["DHL"]')
     layout = layout_of(tmp_path, 9000)
     assert json.loads(layout.extra["integrations"]["OMS_WMS_LOCATIONS"]) == ["DHL"]
-
-
-@pytest.mark.parametrize(
-    ("minor", "currency", "text"),
-    [
-        (123456, "GBP", "1,234.56 GBP"),
-        (5, "EUR", "0.05 EUR"),
-        (-1999, "GBP", "-19.99 GBP"),
-        (1500, "JPY", "1,500 JPY"),
-        (1500, "KWD", "1.500 KWD"),
-        (1500, "XPF", "1,500 XPF"),
-        (15000, "CLF", "1.5000 CLF"),
-    ],
-)
-def test_amounts_are_written_with_their_currency_s_digits(
-    minor: int, currency: str, text: str
-) -> None:
-    assert amount(minor, currency) == text
 
 
 @pytest.fixture

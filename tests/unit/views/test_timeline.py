@@ -68,11 +68,12 @@ def test_the_tree_of_causes_starts_outside() -> None:
             entry("reservation-1/1", "order-1/1:0", 1, "b"),
             entry("order-1/2", "effect:pay", 2, position=2),
             entry("order-1/3", "effect:pay", 2, position=3),
+            entry("fulfillment-1/1", "request:x:0", 3),
         ]
     )
     found = causes(entries)
     assert tree(found) == {
-        "request:x": {"order-1/1": {"reservation-1/1": {}}},
+        "request:x": {"order-1/1": {"reservation-1/1": {}}, "fulfillment-1/1": {}},
         "effect:pay": {"order-1/2": {}, "order-1/3": {}},
     }
     assert [c.kind for c in found] == ["request", "effect"]
@@ -143,6 +144,8 @@ def test_amounts_in_words() -> None:
     assert shown(500, "JPY") == "JPY 500"
     assert shown(15000, "CLF") == "CLF 1.5000"
     assert shown(1500, "BHD") == "BHD 1.500"
+    assert shown(1500, "XAF") == "XAF 1,500"
+    assert shown(15000, "CLF") == "CLF 1.5000"
 
 
 @pytest.mark.parametrize(
