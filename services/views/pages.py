@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import jinja2
 import msgspec
 from fastapi import APIRouter, Depends, Query
+from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -23,6 +24,7 @@ from services.views.reader import Filter, Reader
 from services.views.shapes import shape
 from shared.service import Identifier, Keyring, Principal, Problem, ServiceApp, Timestamp, require
 from shared.service.pagination import Cursor
+from shared.service.problems import validation_problem
 from shared.service.routes import ServiceRoute
 from shared.service.signin import add_sign_in
 from shared.service.trust import SignOn
@@ -54,17 +56,15 @@ class PageRoute(ServiceRoute):
         async def handler(request: Request) -> Response:
             try:
                 return await answer(request)
+            except RequestValidationError as error:
+                return _told(validation_problem(error.errors()))
             except Problem as problem:
                 if problem.status_code == 401 and request.method == "GET":
                     asked = request.url.path + (
                         f"?{request.url.query}" if request.url.query else ""
                     )
                     return RedirectResponse(f"/sign-in?next={quote(asked)}", 303, headers=SAFE)
-                page = render(
-                    "problem.html", problem.status_code, title=problem.title, detail=problem.detail
-                )
-                page.headers.update(problem.headers or {})
-                return page
+                return _told(problem)
 
         return handler
 
@@ -141,6 +141,12 @@ def render(
 ) -> HTMLResponse:
     """A template filled in, with headers that keep it to itself."""
     return HTMLResponse(_templates.get_template(template).render(**values), status, headers=headers)
+
+
+def _told(problem: Problem) -> HTMLResponse:
+    page = render("problem.html", problem.status_code, problem=problem)
+    page.headers.update(problem.headers or {})
+    return page
 
 
 def add_pages(

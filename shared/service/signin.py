@@ -57,17 +57,15 @@ def add_sign_in(
     @r.post("/sign-in", dependencies=[PUBLIC])
     async def enter(request: Request) -> Response:
         """Keep the key."""
-        filled = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=10)
-        [key], [target] = filled.get("key", [""])[:1], filled.get("next", ["/"])[:1]
-        who = keyring.authenticate(key.strip().encode())
+        filled = await _form_of(request)
+        key, target = filled.get("key", "").strip(), local(filled.get("next", "/"))
+        who = keyring.authenticate(key.encode())
         if who is None:
-            return asked_again(403, local(target), "This key is unknown. Check it and try again.")
+            return asked_again(403, target, "This key is unknown. Check it and try again.")
         if who.role not in readers:
-            return asked_again(
-                403, local(target), f"This key may not look at {what}. Use another one."
-            )
-        answer = RedirectResponse(local(target), 303, headers=headers)
-        _keep(answer, request, cookie, key.strip(), COOKIE_SECONDS)
+            return asked_again(403, target, f"This key may not look at {what}. Use another one.")
+        answer = RedirectResponse(target, 303, headers=headers)
+        _keep(answer, request, cookie, key, COOKIE_SECONDS)
         return answer
 
     @r.post("/sign-out", dependencies=[PUBLIC])
@@ -111,6 +109,15 @@ def add_sign_in(
         _keep(answer, request, cookie, arrived.token, seconds)
         answer.delete_cookie(away, path="/sign-in", httponly=True, samesite="lax")
         return answer
+
+
+async def _form_of(request: Request) -> dict[str, str]:
+    """The first value of each field of a form; raises Problem for one of a machine's making."""
+    try:
+        form = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=10)
+    except ValueError as error:
+        raise Problem(400, "bad-form", "Not a form of ours", detail=f"{error}.") from error
+    return {name: values[0] for name, values in form.items()}
 
 
 def local(target: str) -> str:

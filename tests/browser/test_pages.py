@@ -87,7 +87,7 @@ def test_an_order_shows_what_is_left_and_each_shipment(page: Page, site: Site) -
 def test_a_return_shows_its_refund_and_a_hold_its_reason(page: Page, site: Site) -> None:
     sign_in(page, site.key)
     page.goto(page_of(site, "returned"))
-    back = page.get_by_role("region", name="Returned")
+    back = page.get_by_role("region", name="Return 1")
     expect(back).to_contain_text("Refund paid")
     expect(back).to_contain_text("£2.50")
     expect(page.get_by_role("region", name="Money")).to_contain_text("−£2.50")
@@ -130,7 +130,8 @@ def test_everything_is_reached_by_keyboard(agent: Page) -> None:
 
 def test_no_page_is_wider_than_a_phone(agent: Page, site: Site) -> None:
     agent.set_viewport_size({"width": 320, "height": 700})
-    for path in ("/", page_of(site, "returned"), page_of(site, "split"), "/sign-in"):
+    orders = (page_of(site, name) for name in ("returned", "split", "backordered"))
+    for path in ("/", *orders, "/sign-in"):
         agent.goto(path)
         assert agent.evaluate("document.documentElement.scrollWidth") <= 320, path
 

@@ -189,6 +189,23 @@ def test_signing_in_leads_nowhere_else(site: Site, target: str) -> None:
     assert answer.headers["location"] == "/"
 
 
+def test_a_long_search_is_signed_in_to(site: Site) -> None:
+    with httpx.Client(base_url=site.url, follow_redirects=True) as person:
+        form = person.get("/", params={"q": "é" * 200})
+        assert (form.status_code, form.url.path) == (200, "/sign-in")
+        found = person.post("/sign-in", data={"key": site.key, "next": form.url.params["next"]})
+        assert found.url.params["q"] == "é" * 200
+
+
+def test_people_are_told_of_their_mistakes_on_a_page(agent: httpx.Client, site: Site) -> None:
+    path = f"/orders/{site.orders['split'].order_id}/page"
+    wrong = agent.get(path, params={"as_of": "yesterday"})
+    crowded = agent.post("/sign-in", data={f"field{n}": "x" for n in range(11)})
+    for answer, status, words in ((wrong, 422, "as_of"), (crowded, 400, "Not a form")):
+        assert (answer.status_code, answer.headers["content-type"][:9]) == (status, "text/html")
+        assert words in answer.text
+
+
 def test_what_customers_wrote_is_shown_as_text(agent: httpx.Client, site: Site) -> None:
     page = agent.get("/").text
     assert "&lt;b&gt;1008&lt;/b&gt;" in page

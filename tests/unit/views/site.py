@@ -79,7 +79,7 @@ def shop() -> dict[str, Journey]:
         "returned": Journey("1002").whole(),
         "cancelled": Journey("1003").placed().reserved().confirmed().opened().cancelled(),
         "split": split.placed().reserved(("LON", "YRK")).confirmed(),
-        "backordered": Journey("1005").placed("wait").backordered(),
+        "backordered": Journey("1005", skus=("X" * 64, "CUP-07")).placed("wait").backordered(),
         "rejected": Journey("1006").placed().rejected(),
         "held": Journey("1007", channel="shop").placed().reserved().confirmed().held(),
         "placed": Journey("<b>1008</b>").placed(),
