@@ -284,7 +284,7 @@ def parked_redrive(
     data: Data = DATA,
     json: Json = False,
 ) -> None:
-    """Handle parked messages again, in order, each once."""
+    """Handle parked messages again, in order, each once; make parked calls to the outside again."""
     from ops.cli import parked
 
     execute(lambda out: parked.redrive(data, service, topic, key, out), json=json)

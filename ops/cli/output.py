@@ -56,6 +56,10 @@ class Output:
             sys.stdout.write(encoded.decode() + "\n")
             sys.stdout.flush()
 
+    def warn(self, text: str) -> None:
+        """A line about an empty result, which stays empty for pipes."""
+        self.errors.print(text, soft_wrap=True)
+
     def fail(self, message: str, code: int) -> None:
         """Say what went wrong."""
         self.errors.print(f"oms: {message}", soft_wrap=True)

@@ -1,10 +1,8 @@
-"""``oms parked``: what could not be handled; handling it again, or giving it up."""
+"""``oms parked``: messages and calls to the outside that could not be handled; handling them again, or giving one up."""
 
 import asyncio
 from pathlib import Path
 from typing import Any
-
-from rich.table import Table
 
 from ops.cli.client import Running, find, get, problem
 from ops.cli.codes import CliError, Exit
@@ -19,6 +17,10 @@ SERVICES = (
     "integrations",
     "views",
 )
+#: As what a call to the outside is listed, in the place of a topic.
+CALL = "effect"
+#: So many keys, and calls, of each service are seen at once.
+SEEN_MAX = 1000
 
 
 async def list_parked(data: Path, out: Output) -> Exit:
@@ -29,21 +31,9 @@ async def list_parked(data: Path, out: Output) -> Exit:
     if not found:
         out.say("Nothing is parked.")
         return Exit.NOTHING
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name, justify in (
-        ("service", "left"),
-        ("topic", "left"),
-        ("key", "left"),
-        ("waiting", "right"),
-        ("since", "left"),
-        ("error", "left"),
-    ):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for x in found:
-        table.add_row(
-            x["service"], x["topic"], x["key"], str(x["records"]), str(x["since"])[:19], x["error"]
-        )
-    out.draw(table)
+        out.say(f"{x['service']}  {x['topic']}  {x['key']}", style="bold")
+        out.say(f"    {x['records']} waiting since {str(x['since'])[:19]}: {x['error']}")
     out.say(
         "\nOnce the cause is gone: oms parked redrive SERVICE, or with --topic and --key for one."
         "\nWhat can never be handled: oms parked show SERVICE --topic … --key …, then discard."
@@ -52,21 +42,22 @@ async def list_parked(data: Path, out: Output) -> Exit:
 
 
 async def parked(running: Running) -> list[dict[str, Any]]:
-    """Parked keys of all services, each with its service; calls to the outside stand under the topic ``effect``."""
+    """Parked keys of all services, each with its service; calls to the outside stand under `CALL`."""
     found = await asyncio.gather(*(_of(running, service) for service in SERVICES))
     return [x for of_service in found for x in of_service]
 
 
 async def _of(running: Running, service: str) -> list[dict[str, Any]]:
     async with running.http(service, "ops") as http:
-        keys = [{"service": service, **x} for x in (await get(http, "/parked", limit=500))["items"]]
+        listed = (await get(http, "/parked", limit=SEEN_MAX))["items"]
+        keys = [{"service": service, **x} for x in listed]
         if service == "views":
             return keys
-        effects = (await get(http, "/effects", limit=500))["items"]
+        effects = (await get(http, "/effects", limit=SEEN_MAX))["items"]
     calls = [
         {
             "service": service,
-            "topic": "effect",
+            "topic": CALL,
             "key": x["id"],
             "records": 1,
             "since": x["next_at"],
@@ -79,39 +70,53 @@ async def _of(running: Running, service: str) -> list[dict[str, Any]]:
 
 
 async def redrive(data: Path, service: str, topic: str, key: str, out: Output) -> Exit:
-    """Apply parked records again, in order, once: of one key, or of every key of a service."""
+    """Apply parked records again, in order, once, and make parked calls again: of one key, or all of a service."""
     running = find(data)
     _known(service)
     if bool(topic) != bool(key):
         raise CliError(Exit.USAGE, "give both --topic and --key, or neither for all of the service")
-    wanted = [x for x in await _of(running, service) if x["topic"] != "effect"]
-    wanted = [x for x in wanted if not topic or (x["topic"], x["key"]) == (topic, key)]
+    wanted = [
+        x
+        for x in await _of(running, service)
+        if not topic or (x["topic"], x["key"]) == (topic, key)
+    ]
     if not wanted:
         out.say("Nothing of that is parked.")
         out.answer({"items": []})
         return Exit.NOTHING
-    done = []
+    done: list[dict[str, Any]] = []
     async with running.http(service, "ops") as http:
         for x in wanted:
-            response = await http.post(
-                "/parked/redrive", json={"topic": x["topic"], "key": x["key"]}
-            )
+            place = {"topic": x["topic"], "key": x["key"]}
+            if x["topic"] == CALL:
+                response = await http.post("/effects/retry", json={"id": x["key"]})
+            else:
+                response = await http.post("/parked/redrive", json=place)
             if response.is_error:
                 raise CliError(Exit.PROBLEM, f"{service}: {problem(response)}")
-            done.append({"topic": x["topic"], "key": x["key"], **response.json()})
-            error = done[-1]["error"]
-            out.say(
-                f"{x['topic']} {x['key']}: {done[-1]['applied']} applied"
-                + (f", then: {error}" if error else "")
-            )
+            done.append(place | response.json())
+            out.say(f"{x['topic']} {x['key']}: {_came_of(done[-1])}")
     out.answer({"items": done})
-    return Exit.PROBLEM if any(x["error"] for x in done) else Exit.OK
+    return Exit.PROBLEM if any(x.get("error") for x in done) else Exit.OK
+
+
+def _came_of(redriven: dict[str, Any]) -> str:
+    if redriven["topic"] == CALL:
+        return "is made again now; if it fails, it is tried again, and parked in the end"
+    error = redriven["error"]
+    return f"{redriven['applied']} applied" + (f", then: {error}" if error else "")
 
 
 async def show(data: Path, service: str, topic: str, key: str, out: Output) -> Exit:
     """A key's parked messages, oldest first. NOTHING when there is none."""
     running = find(data)
     _known(service)
+    if topic == CALL:
+        raise CliError(
+            Exit.USAGE,
+            "a call to the outside has no messages: `oms parked list` has its error, and "
+            f"`oms why` its order; once the cause is gone: oms parked redrive {service}",
+        )
     async with running.http(service, "ops") as http:
         asked = {"topic": topic, "key": key, "limit": 100}
         found = (await get(http, "/parked/records", **asked))["items"]

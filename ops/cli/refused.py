@@ -3,9 +3,6 @@
 import asyncio
 from pathlib import Path
 
-from rich.table import Table
-from rich.text import Text
-
 from ops.cli.client import find, get, problem
 from ops.cli.codes import CliError, Exit
 from ops.cli.output import Output
@@ -29,16 +26,10 @@ async def list_refused(data: Path, source: str, everything: bool, out: Output) -
     if not found:
         out.say("No input waits for a person.")
         return Exit.NOTHING
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("id", "source", "channel", "where", "reason", "since"):
-        table.add_column(name, overflow="fold")
     for x in found:
         done = " (resubmitted)" if x["resubmitted"] else ""
-        cells = (x["refusal_id"], x["source"], x["channel"], x["reference"])
-        table.add_row(
-            *map(Text, cells), Text(f"{x['reason']}: {x['detail']}{done}"), x["refused_at"][:19]
-        )
-    out.draw(table)
+        out.say(f"{x['refusal_id']}  {x['source']}  {x['channel']}  {x['reference']}", style="bold")
+        out.say(f"    since {x['refused_at'][:19]}: {x['reason']}: {x['detail']}{done}")
     out.say(
         "\nOnce it can be taken: oms refused resubmit ID, with --payload FILE for a correction."
     )

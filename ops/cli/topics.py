@@ -53,7 +53,7 @@ async def tail(data: Path, topic: str, last: int, out: Output, *, follow: bool, 
             _show(record, out)
             shown += 1
         if not shown and not follow:
-            out.say(f"{topic} has no record" + (f" of the key {key}." if key else " to show."))
+            out.warn(f"{topic} has no record" + (f" of the key {key}." if key else " to show."))
         while follow:
             for record in await _next(client):
                 if _wanted(record, key):

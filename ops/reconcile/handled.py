@@ -217,6 +217,6 @@ def check_checkpoints(cuts: Cuts, tally: Tally) -> None:
             elif mark < head:
                 tally.in_flight(f"partitions that {consumer} has not read to the end")
         tally.in_flight(f"calls that {consumer} owes", len(cut.effects) - cut.effects_parked)
-        tally.in_flight(f"PARKED calls of {consumer}: see `oms status`", cut.effects_parked)
+        tally.in_flight(f"PARKED calls of {consumer}: `oms parked list`", cut.effects_parked)
         tally.in_flight(f"overdue timers of {consumer}", len(cut.due))
-        tally.in_flight(f"PARKED keys of {consumer}: see `oms parked list`", len(cut.parked))
+        tally.in_flight(f"PARKED keys of {consumer}: `oms parked list`", len(cut.parked))

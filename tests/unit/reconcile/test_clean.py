@@ -71,7 +71,7 @@ async def test_a_parked_key_is_a_state_and_no_violation(evidence: Evidence, ids:
     log.cut = log.cut._replace(parked=parked)
     report = evidence.judge()
     assert not [v for v in report.violations if v.invariant == 9]
-    assert report.in_flight["PARKED keys of inventory: see `oms parked list`"] == 1
+    assert report.in_flight["PARKED keys of inventory: `oms parked list`"] == 1
 
 
 def test_what_a_person_gave_up_is_a_note(evidence: Evidence, ids: Any) -> None:
