@@ -101,15 +101,24 @@ def find(data: Path) -> Running:
 
 async def get(client: httpx.AsyncClient, path: str, **query: Any) -> Any:
     """A JSON answer. Raises `CliError`, naming address and problem, for anything else."""
+    return await _answer(client, "GET", path, params=query)
+
+
+async def post(client: httpx.AsyncClient, path: str, body: Any = None) -> Any:
+    """A JSON answer, as `get` has it."""
+    return await _answer(client, "POST", path, json=body)
+
+
+async def _answer(client: httpx.AsyncClient, method: str, path: str, **content: Any) -> Any:
     try:
-        response = await client.get(path, params=query)
+        response = await client.request(method, path, **content)
     except httpx.TransportError as error:
         raise CliError(
             Exit.UNAVAILABLE,
             f"{client.base_url} does not answer ({type(error).__name__}): see `oms status`",
         ) from error
     if response.is_error:
-        raise CliError(Exit.PROBLEM, f"GET {response.url}: {problem(response)}")
+        raise CliError(Exit.PROBLEM, f"{method} {response.url}: {problem(response)}")
     return response.json()
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 from rich.table import Table
 
-from ops.cli.client import find, get, problem
-from ops.cli.codes import CliError, Exit
+from ops.cli.client import find, get, post
+from ops.cli.codes import Exit
 from ops.cli.output import Output
 from ops.insights.recount import recount
 from ops.insights.verify import compare
@@ -54,10 +54,7 @@ async def rebuild(data: Path, out: Output) -> Exit:
     running = find(data)
     async with running.http("insights", "ops") as http:
         records = await _records(http)
-        answer = await http.post("/rebuild")
-        if answer.is_error:
-            raise CliError(Exit.PROBLEM, f"insights: {problem(answer)}")
-        version = answer.json()["version"]
+        version = (await post(http, "/rebuild"))["version"]
         with out.working(f"Building version {version} …"):
             while (await get(http, "/progress"))["version"] != version:
                 await asyncio.sleep(LOOK_SECONDS)

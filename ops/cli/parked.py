@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from ops.cli.client import Running, find, get, problem
+from ops.cli.client import Running, find, get, post
 from ops.cli.codes import CliError, Exit
 from ops.cli.output import Output
 
@@ -89,12 +89,10 @@ async def redrive(data: Path, service: str, topic: str, key: str, out: Output) -
         for x in wanted:
             place = {"topic": x["topic"], "key": x["key"]}
             if x["topic"] == CALL:
-                response = await http.post("/effects/retry", json={"id": x["key"]})
+                answer = await post(http, "/effects/retry", {"id": x["key"]})
             else:
-                response = await http.post("/parked/redrive", json=place)
-            if response.is_error:
-                raise CliError(Exit.PROBLEM, f"{service}: {problem(response)}")
-            done.append(place | response.json())
+                answer = await post(http, "/parked/redrive", place)
+            done.append(place | answer)
             out.say(f"{x['topic']} {x['key']}: {_came_of(done[-1])}")
     out.answer({"items": done})
     return Exit.PROBLEM if any(x.get("error") for x in done) else Exit.OK
@@ -138,10 +136,7 @@ async def discard(data: Path, service: str, id: int, reason: str, out: Output) -
     running = find(data)
     _known(service)
     async with running.http(service, "ops") as http:
-        response = await http.post("/parked/discard", json={"id": id, "reason": reason})
-    if response.is_error:
-        raise CliError(Exit.PROBLEM, f"{service}: {problem(response)}")
-    out.answer(response.json())
+        out.answer(await post(http, "/parked/discard", {"id": id, "reason": reason}))
     out.say(f"Message {id} is discarded. Those behind it: oms parked redrive {service}")
     return Exit.OK
 

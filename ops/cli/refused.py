@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from ops.cli.client import find, get, problem
+from ops.cli.client import find, get, post
 from ops.cli.codes import CliError, Exit
 from ops.cli.output import Output
 
@@ -53,10 +53,7 @@ async def resubmit(data: Path, refusal_id: str, payload: Path | None, out: Outpu
     """Have it read again, as it came or corrected. PROBLEM when it is refused again."""
     body = {} if payload is None else {"payload": await asyncio.to_thread(_text, payload)}
     async with find(data).http("integrations", "ops") as http:
-        response = await http.post(f"/refused/{refusal_id}/resubmit", json=body)
-    if response.is_error:
-        raise CliError(Exit.PROBLEM, problem(response))
-    answer = response.json()
+        answer = await post(http, f"/refused/{refusal_id}/resubmit", body)
     out.answer(answer)
     out.say(f"{answer['accepted']} taken, {answer['known']} known from before.")
     for reason in answer["refused"]:

@@ -21,10 +21,13 @@ class House:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []
+        self.stands_still = False
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """A service's answer."""
         of_order = request.url.host == "order"
+        if self.stands_still:
+            raise httpx.ReadTimeout("", request=request)
         if request.method == "POST":
             self.asked.append((request.url.path, json.loads(request.content)))
         match request.url.path:
@@ -93,3 +96,13 @@ def test_a_call_has_no_messages_to_show(house: House) -> None:
     told = oms.invoke(app, ["parked", "show", "order", "--topic", "effect", "--key", CALL])
     assert told.exit_code == 2
     assert "oms parked redrive order" in told.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["list"], ["redrive", "order"], ["discard", "order", "1", "--reason", "junk"]]
+)
+def test_a_service_that_does_not_answer_is_named(house: House, arguments: list[str]) -> None:
+    house.stands_still = True
+    told = oms.invoke(app, ["parked", *arguments])
+    assert told.exit_code == 69
+    assert "does not answer (ReadTimeout): see `oms status`" in told.stderr
