@@ -4,12 +4,13 @@ import asyncio
 from pathlib import Path
 
 import httpx
+from aiokafka.errors import KafkaError
 from rich.table import Table
 
 from ops.cli.client import find, get, post
-from ops.cli.codes import Exit
+from ops.cli.codes import CliError, Exit
 from ops.cli.output import Output
-from ops.insights.recount import recount
+from ops.insights.recount import Recount, recount
 from ops.insights.verify import compare
 
 DIFFERENCES_SHOWN_MAX = 20
@@ -21,7 +22,7 @@ async def verify(data: Path, out: Output) -> Exit:
     running = find(data)
     async with running.http("insights", "ops") as http:
         with out.working("Counting the topics again …"):
-            counted = await recount(running.kafka)
+            counted = await _counted(running.kafka)
             records = sum(counted.records.values())
         with out.working("Waiting until the insights have read as much …"):
             await _read(http, records)
@@ -47,6 +48,15 @@ async def verify(data: Path, out: Output) -> Exit:
         return Exit.PROBLEM
     out.say(f"{compared} figures of {records} records equal the recount.")
     return Exit.OK
+
+
+async def _counted(kafka: str) -> Recount:
+    try:
+        return await recount(kafka)
+    except (KafkaError, OSError) as error:
+        raise CliError(
+            Exit.UNAVAILABLE, f"Kafka at {kafka} does not answer ({error!r}): see `oms status`"
+        ) from error
 
 
 async def rebuild(data: Path, out: Output) -> Exit:

@@ -4,8 +4,10 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
+from urllib.parse import urlsplit
 
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +19,7 @@ from ops.stack import StackError, state
 from ops.stack.errors import log_tail
 
 UP_WITHIN_S = 120.0
+CONNECT_WITHIN_S = 2.0
 _STYLES = {state.READY: "green", state.STARTING: "yellow", state.RESTARTING: "red"}
 
 
@@ -132,11 +135,19 @@ async def status(data: Path, out: Output) -> Exit:
         )
     out.draw(table)
     out.say(f"\nKafka {found.addresses.get('kafka', '')}, supervisor pid {found.supervisor.pid}")
+    silent = await _silent(found.addresses)
+    for name in silent:
+        out.say(
+            f"{name} does not answer; where it is this system's own, `oms down` and `oms up` start "
+            "it again.",
+            style="red",
+        )
     out.answer(
         {
             "running": True,
             "supervisor": found.supervisor.pid,
             "kafka": found.addresses.get("kafka"),
+            "silent": silent,
             "processes": [
                 {
                     "name": p.name,
@@ -150,7 +161,21 @@ async def status(data: Path, out: Output) -> Exit:
             ],
         }
     )
-    return Exit.OK if _all_ready(found) else Exit.PROBLEM
+    return Exit.OK if _all_ready(found) and not silent else Exit.PROBLEM
+
+
+async def _silent(addresses: Mapping[str, str]) -> list[str]:
+    """Which of the servers beneath the services let nobody in: nobody watches over them."""
+    silent = []
+    for name in ("kafka", "postgres"):
+        address = urlsplit(f"//{addresses.get(name, '').rpartition('//')[2].partition(',')[0]}")
+        try:
+            async with asyncio.timeout(CONNECT_WITHIN_S):
+                _, writer = await asyncio.open_connection(address.hostname, address.port)
+            writer.close()
+        except (OSError, TimeoutError):
+            silent.append(name)
+    return silent
 
 
 def _from_here(path: str) -> str:

@@ -42,8 +42,8 @@ async def recount(kafka: str, progress: Callable[[int], None] = lambda _: None) 
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka, auto_offset_reset="earliest", enable_auto_commit=False
     )
-    await consumer.start()
     try:
+        await consumer.start()
         await consumer._client.force_metadata_update()  # noqa: SLF001 - topics are unknown before
         tps = [TopicPartition(t, p) for t in TOPICS for p in await _partitions(consumer, t)]
         consumer.assign(tps)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from ops.cli.client import get
 from ops.insights.recount import Recount, SaleKey
 
 
@@ -58,9 +59,7 @@ async def _pages(http: httpx.AsyncClient, path: str, **query: str) -> AsyncItera
     cursor: str | None = None
     while True:
         asked = query | {"limit": "500"} | ({"cursor": cursor} if cursor else {})
-        answer = await http.get(path, params=asked)
-        answer.raise_for_status()
-        page = answer.json()
+        page = await get(http, path, **asked)
         for row in page["items"]:
             yield row
         cursor = page["next"]

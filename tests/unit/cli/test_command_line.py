@@ -1,6 +1,7 @@
 """What the command line answers without a running system: statuses, words, JSON."""
 
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from ops.cli.app import app
 from ops.cli.client import problem
 from ops.cli.hosting import layout_of, ports_of
 from ops.cli.output import Output
+from ops.stack import state
+from ops.stack.state import SystemState
 
 oms = CliRunner()
 
@@ -44,6 +47,27 @@ def test_a_directory_that_cannot_be_had_is_named(tmp_path: Path, arguments: list
     assert told.exit_code == 69
     assert told.stderr.startswith(f"oms: {tmp_path / 'file' / 'within'}")
     assert "Not a directory" in told.stderr
+
+
+def test_a_broker_that_is_gone_is_a_problem_of_the_status(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as here,
+        socket.create_server(("127.0.0.1", 0)) as s,
+    ):
+        gone, there = s.getsockname()[1], here.getsockname()[1]
+        s.close()
+        addresses = {
+            "kafka": f"127.0.0.1:{gone}",
+            "postgres": f"postgresql://me:it@127.0.0.1:{there}",
+        }
+        ready = state.myself("order")
+        state.write(
+            tmp_path, SystemState(supervisor=ready, addresses=addresses, processes=(ready,))
+        )
+        told = oms.invoke(app, ["status", "--json", "--data", str(tmp_path)])
+        assert (told.exit_code, json.loads(told.stdout)["silent"]) == (1, ["kafka"])
+        told = oms.invoke(app, ["status", "--data", str(tmp_path)])
+        assert "kafka does not answer" in told.output
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["down"], ["why", "x"]])
