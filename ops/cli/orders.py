@@ -13,7 +13,7 @@ from rich.tree import Tree
 from ops.cli.client import find, get
 from ops.cli.codes import CliError, Exit
 from ops.cli.output import Output
-from services.views.domain.amounts import shown
+from shared.events.currencies import shown
 from shared.events.order import order_id_for
 
 CANDIDATES_MAX = 10

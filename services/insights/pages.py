@@ -17,9 +17,8 @@ from services.insights import charts, live
 from services.insights.api import READERS, Reader, figures_of
 from services.insights.dashboard import gather, orders_by_minute, revenue_by_hour
 from services.insights.insights import Insights
-from services.insights.money import shown
 from services.insights.renderer import Renderer, RenderFailed
-from shared.events.currencies import decimals
+from shared.events.currencies import decimals, shown
 from shared.service import Keyring, Problem, ServiceApp
 from shared.service.routes import ServiceRoute
 from shared.service.signin import add_sign_in

@@ -3,7 +3,7 @@
 from typing import NamedTuple, assert_never
 
 from services.notifications.domain.messages import SendEmail
-from services.notifications.money import display
+from shared.events.currencies import shown
 
 NAME_LENGTH_MAX = 80
 TEXT_LENGTH_MAX = 200
@@ -70,7 +70,7 @@ def words(mail: SendEmail) -> Wording:
     """The words of a cleaned request (`clean`)."""
     order = mail.external_id
     greeting = f"Hello {mail.name}," if mail.name else "Hello,"
-    amount = "" if mail.amount is None else display(mail.amount)
+    amount = "" if mail.amount is None else shown(mail.amount.amount, mail.amount.currency)
     match mail.template:
         case "order_confirmed":
             return Wording(

@@ -17,11 +17,11 @@ from starlette.staticfiles import StaticFiles
 
 from services.views.api import ORDER_READERS, STATUSES
 from services.views.domain import view as views
-from services.views.domain.amounts import shown
 from services.views.domain.shown import LineView
 from services.views.lookup import find, page_of
 from services.views.reader import Filter, Reader
 from services.views.shapes import shape
+from shared.events.currencies import shown
 from shared.service import Identifier, Keyring, Principal, Problem, ServiceApp, Timestamp, require
 from shared.service.pagination import Cursor
 from shared.service.problems import validation_problem

@@ -1,19 +1,6 @@
-"""Amounts: in words, and spread over the lines of an order."""
+"""Amounts spread over the lines of an order."""
 
 from collections.abc import Sequence
-
-from shared.events.currencies import decimals
-
-_SIGNS = {"GBP": "£", "EUR": "€", "USD": "$"}
-
-
-def shown(amount: int, currency: str) -> str:
-    """``1234, "GBP"`` as ``£12.34``; a currency without a common sign by its code."""
-    digits = decimals(currency)
-    whole, rest = divmod(abs(amount), 10**digits)
-    number = f"{whole:,}" + (f".{rest:0{digits}d}" if digits else "")
-    sign = _SIGNS.get(currency, f"{currency} " if currency else "")
-    return f"{'−' if amount < 0 else ''}{sign}{number}"
 
 
 def spread(amount: int, weights: Sequence[int]) -> list[int]:

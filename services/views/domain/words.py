@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from services.views.domain.amounts import shown
 from shared.events import Event, Money
 from shared.events import fulfillment as f
 from shared.events import inventory as i
 from shared.events import notifications as n
 from shared.events import order as o
 from shared.events import returns as r
+from shared.events.currencies import shown
 
 
 def _goods(lines: Iterable[Any]) -> str:

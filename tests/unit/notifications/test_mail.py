@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from datetime import timedelta
 from email import message_from_bytes, policy
 from email.headerregistry import Address
@@ -15,11 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifications.mail import BadAddressError, Letter, recipient, write
-from services.notifications.money import display
 from services.notifications.tracking import ParcelPage
 from services.notifications.wording import one_line
 from shared.events import LineQuantity, Money
-from shared.events.currencies import decimals
 from shared.events.notifications import Template
 from shared.service.links import Links
 from tests.unit.notifications.happenings import mail
@@ -267,30 +264,3 @@ def test_any_text_is_an_address_or_refused(local: str, domain: str) -> None:
     assert found.count("@") == 1
     assert found.isprintable()
     assert not set(found) & set(' <>,;:"\\()[]')
-
-
-@pytest.mark.parametrize(
-    ("amount", "currency", "shown"),
-    [
-        (123456, "GBP", "£1,234.56"),
-        (5, "EUR", "€0.05"),
-        (1234, "JPY", "¥1,234"),
-        (1234567, "KWD", "KWD\u00a01,234.567"),
-        (0, "USD", "$0.00"),
-        (-1, "GBP", "-£0.01"),
-        (10050, "CHF", "CHF\u00a0100.50"),
-        (2**63, "USD", "$92,233,720,368,547,758.08"),
-        (12345, "CLF", "CLF\u00a01.2345"),
-    ],
-)
-def test_money_reads_as_people_write_it(amount: int, currency: str, shown: str) -> None:
-    assert display(Money(amount, currency)) == shown
-
-
-@given(st.integers(), st.sampled_from(["GBP", "JPY", "KWD", "CLF", "XTS"]))
-def test_money_shows_every_digit(amount: int, currency: str) -> None:
-    digits = "".join(
-        itertools.filterfalse(lambda c: not c.isdigit(), display(Money(amount, currency)))
-    )
-    assert int(digits) == abs(amount)
-    assert len(digits) > decimals(currency)
