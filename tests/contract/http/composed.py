@@ -97,7 +97,7 @@ async def composed(
         keys_file=keys,
         payments="inprocess",
         webhook_key="k" * 32,
-        **issuer.settings(),
+        **issuer.sign_on("https://pages.example"),
     )
     try:
         if name == "views":

@@ -26,7 +26,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
 #: What is open on purpose; anything more is found by this test.
 OPEN = {("GET", "/livez"), ("GET", "/readyz")}
 OPEN_TOO = {
-    "views": {("GET", "/sign-in"), ("POST", "/sign-in"), ("POST", "/sign-out")},
+    "views": {
+        ("GET", "/sign-in"),
+        ("POST", "/sign-in"),
+        ("POST", "/sign-out"),
+        ("GET", "/sign-in/provider"),
+        ("GET", "/sign-in/back"),
+    },
     "integrations": {("POST", "/shopify/webhooks")},  # opened by its signature
 }
 CHANNEL, CUSTOMER, NUMBER, SKU = "web", "C-17", "1001", "LAMP-3"
