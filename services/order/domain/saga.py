@@ -76,7 +76,8 @@ class Saga:
             case e.FulfillmentStopped():
                 return _undo(state) if "open" not in state.fulfillments.values() else []
             case e.HoldReleased():
-                return [*self._watch_again(state, context), *_captures(state)]
+                again = self._watch_again(state, context)
+                return [*again, *_captures(state), *_void_again(state)]
             case _:
                 return _react_to_goods(state, event)
 
@@ -266,6 +267,13 @@ def _void_rest(state: Order) -> Items:
     """A shopper who got less than ordered gets the rest of the guarantee back at once."""
     payment = state.payment
     return _void(state) if payment is not None and payment.captured < payment.authorised else []
+
+
+def _void_again(state: Order) -> Items:
+    """What an order that ends could not give up, once a person has seen to it at the provider."""
+    ending = state.cancelling and "open" not in state.fulfillments.values()
+    over = state.status in ("rejected", "completed")
+    return _void_rest(state) if ending or over else []
 
 
 def _refund(state: Order, event: e.ReturnAccepted) -> Effect:

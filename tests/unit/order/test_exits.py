@@ -165,6 +165,15 @@ def test_cancelling_while_payment_is_under_way_waits_for_its_answer():
     )
 
 
+def test_a_void_that_was_refused_is_asked_for_again_by_a_person():
+    scenario = x.after(x.PLACE, x.RESERVED, x.AUTHORISED).when(CANCEL).when(x.RELEASED)
+    scenario.when(replace(x.VOIDED, refused="unknown_reference"))
+    (hold,) = scenario.items
+    scenario.when(o.ReleaseHold(order_id=x.ID, hold_id=hold.hold_id))
+    scenario.then_includes(VOID)
+    scenario.when(x.VOIDED).then_includes(o.OrderCancelled(order_id=x.ID, reason="changed my mind"))
+
+
 def test_cancelling_a_confirmed_order_stops_warehouses_first():
     scenario = x.after(*x.CONFIRMED).when(CANCEL)
     stops = [m for m in scenario.items if isinstance(m, f.CancelFulfillment)]

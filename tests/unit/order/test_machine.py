@@ -106,10 +106,13 @@ class OrderMachine(RuleBasedStateMachine):
         return replace(x.BACKORDERED, reservation_id=id)
 
     def perform(self, effect: Effect, *, refuse: bool) -> Any:
-        """The provider's answer: the same for the same key, for ever."""
-        if effect.id not in self.answers:
-            self.answers[effect.id] = self.answer(effect.request, "refused" if refuse else "")
-        return self.answers[effect.id]
+        """The provider's answer: the same for the same key, for ever, but for a void: a person sees to it there."""
+        if effect.id in self.answers:
+            return self.answers[effect.id]
+        answer = self.answer(effect.request, "refused" if refuse else "")
+        if not (refuse and isinstance(effect.request, VoidPayment)):
+            self.answers[effect.id] = answer
+        return answer
 
     def answer(self, request: Any, refused: str) -> Any:
         match request:
@@ -122,8 +125,8 @@ class OrderMachine(RuleBasedStateMachine):
                 answer = x.captured(package, request.amount.amount, refused)
                 return replace(answer, capture_id=request.capture_id)
             case VoidPayment():
-                self.voided = True
-                return x.VOIDED
+                self.voided |= not refused
+                return replace(x.VOIDED, refused=refused)
             case RefundPayment():
                 self.refunded += 0 if refused else request.amount.amount
                 number = int(request.return_id.rsplit("r", 1)[1])
@@ -241,12 +244,16 @@ class OrderMachine(RuleBasedStateMachine):
         assert all(encode(i) for i in self.scenario.items if not isinstance(i, Refused | Effect))
 
     def teardown(self) -> None:
-        """When everything asked is answered, the order has come to its end or waits for the warehouse."""
+        """When everything asked is answered and every hold released, the order has come to its end or waits for the
+        warehouse."""
         for _ in range(200):
-            if not self.inbox:
+            holds = self.scenario.state(STREAM).holds
+            if self.inbox:
+                self.tell(self.answered(self.inbox.pop(0), well=True))
+            elif holds:
+                self.tell(o.ReleaseHold(order_id=x.ID, hold_id=min(holds)))
+            else:
                 break
-            message = self.inbox.pop(0)
-            self.tell(self.answered(message, well=True))
         state = self.scenario.state(STREAM)
         assert state.cancelling == "" or self.inbox, f"cancellation is stuck: {state}"
         assert state.status != "placed", f"an answered order is not confirmed: {state}"
