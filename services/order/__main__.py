@@ -40,7 +40,10 @@ class OrderSettings(Settings):
         "", repr=False, description="What Stripe signs with, whsec_…; without it no webhooks"
     )
     stripe_url: str = Field("https://api.stripe.com", description="Stripe's API, or a mock of it")
-    hold_seconds: int = Field(900, ge=1, description="How long stock is promised before payment")
+    # More than 30 days inventory refuses, and every order would be rejected as invalid.
+    hold_seconds: int = Field(
+        900, ge=1, le=2_592_000, description="How long stock is promised before payment"
+    )
     placed_seconds: int = Field(3_600, ge=1, description="Until an unconfirmed order is held")
     backordered_seconds: int = Field(
         2_592_000, ge=1, description="How long an order waits for stock"
