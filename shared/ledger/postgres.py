@@ -176,10 +176,7 @@ class PostgresStore(PostgresReads):
 
     async def renew_leases(self, ids: list[str], until: datetime) -> None:
         async with self.connection() as c:
-            await c.execute(
-                "update effects set leased_until = %(until)b where id = any(%(ids)b::text[])",
-                {"ids": ids, "until": until},
-            )
+            await c.execute(SQL["renew_leases"], {"ids": ids, "until": until})
 
     async def postpone_effect(
         self, id: str, error: str, next_at: datetime, *, parked: bool

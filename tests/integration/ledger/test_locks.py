@@ -63,12 +63,34 @@ async def test_of_two_batches_that_wait_for_each_other_one_is_run_again(
     assert await cancel() in ("done, again", "again, done")
 
 
-async def _locked(store: PostgresStore) -> None:
-    """Once a batch waits for a lock."""
+async def test_leases_are_renewed_while_answers_come_in(store: PostgresStore) -> None:
+    """Both concern several effects of one process. They wait for each other's, and never in a circle."""
+    owed = [EffectRow(name, "a-1", "oms.x.ring.v1", b"{}", b"{}") for name in ("late", "early")]
+    async with store.transaction() as tx:
+        await tx.read(Want())
+        await tx.write(writes(effects={row.id: row for row in owed}))
+
+    async def answer() -> None:
+        async with store.transaction() as tx:
+            await tx.read(Want(effects={"early", "late"}))
+            await tx.write(writes(effects_answered={"early", "late"}))
+
+    async with store.transaction() as before:
+        await before.read(Want(effects={"late"}))
+        renewing = asyncio.ensure_future(store.renew_leases(["late", "early"], NOON))
+        await _locked(store)
+        answering = asyncio.ensure_future(answer())
+        await _locked(store, 2)
+    await asyncio.gather(renewing, answering)
+    assert await store.effects_open(10) == []
+
+
+async def _locked(store: PostgresStore, waiting: int = 1) -> None:
+    """Once so many wait for a lock."""
     async with store.connection() as c:
         while True:
             cursor = await c.execute("select count(*) from pg_locks where not granted")
-            if (await cursor.fetchall())[0][0]:
+            if (await cursor.fetchall())[0][0] >= waiting:
                 return
             await asyncio.sleep(0.01)
 
