@@ -41,7 +41,15 @@ _REFUSED = (
     UnicodeEncodeError,
 )
 
-#: Errors that tell of the database's state and not of the batch: run it again later.
+#: Errors that tell of the database's state and not of the batch: run it again later. The first are those of one that was
+#: not set up for this version (a migration has not run, a right is missing): whatever came now would be refused.
+_UNPREPARED = (
+    errors.UndefinedTable,
+    errors.UndefinedColumn,
+    errors.UndefinedFunction,
+    errors.InvalidSchemaName,
+    errors.InsufficientPrivilege,
+)
 _TRANSIENT = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -104,6 +112,8 @@ class PostgresStore(PostgresReads):
                     await _leave_clean(connection)
         except errors.UniqueViolation as error:
             raise Conflict(str(error)) from error
+        except _UNPREPARED as error:
+            raise Unavailable(f"{error} (run the migrations, check the role's rights)") from error
         except _REFUSED as error:
             raise Unwritable(str(error)) from error
         except _TRANSIENT as error:
