@@ -42,13 +42,16 @@ _REFUSED = (
 )
 
 #: Errors that tell of the database's state and not of the batch: run it again later. The first are those of one that was
-#: not set up for this version (a migration has not run, a right is missing): whatever came now would be refused.
+#: not set up for this version (a migration has not run, a right is missing), or that a pooler stands before which forgets
+#: prepared statements: whatever came now would be refused.
 _UNPREPARED = (
     errors.UndefinedTable,
     errors.UndefinedColumn,
     errors.UndefinedFunction,
     errors.InvalidSchemaName,
     errors.InsufficientPrivilege,
+    errors.InvalidSqlStatementName,
+    errors.DuplicatePreparedStatement,
 )
 _TRANSIENT = (
     psycopg.OperationalError,
@@ -113,7 +116,9 @@ class PostgresStore(PostgresReads):
         except errors.UniqueViolation as error:
             raise Conflict(str(error)) from error
         except _UNPREPARED as error:
-            raise Unavailable(f"{error} (run the migrations, check the role's rights)") from error
+            raise Unavailable(
+                f"{error} (check migrations, the role's rights, the pooler)"
+            ) from error
         except _REFUSED as error:
             raise Unwritable(str(error)) from error
         except _TRANSIENT as error:

@@ -69,3 +69,22 @@ async def test_a_migration_that_has_not_run_parks_nothing(
             assert c.execute("select name from notes").fetchall() == [("a",)]
     finally:
         await store.close()
+
+
+async def test_a_statement_that_a_pooler_has_forgotten_is_the_connections_fault(
+    stack: Stack,
+) -> None:
+    address = create_database(stack.postgres, f"t_{uuid4().hex[:8]}", stack.data)
+    migrate(address, None)
+    store = PostgresStore(address, connections_max=1)
+    await store.open()
+    try:
+        for _ in range(10):
+            await store.published()  # often enough for the client to have it prepared
+        async with store.connection() as c:
+            # Told to the server alone: the client would understand the plain command.
+            await c.execute("do $$ begin execute 'deallocate all'; end $$")
+        with pytest.raises(Unavailable, match="prepared statement"):
+            await store.published()
+    finally:
+        await store.close()
