@@ -86,7 +86,8 @@ class Writer:
         """Handle the unit's tasks in order and return, once durable, an outcome or an error for each.
 
         Raises `Fenced` when the unit's checkpoints are not those stored, `Unavailable` when the store did not answer
-        (the unit is then wholly applied or wholly absent), and `Overloaded` when too much is waiting.
+        (its tasks up to some point are then applied and the rest is absent; one task is wholly either), and `Overloaded` when
+        too much is waiting.
         """
         if self._waiting_tasks >= WAITING_TASKS_MAX:
             raise Overloaded(
