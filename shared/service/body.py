@@ -20,6 +20,11 @@ def too_large(limit: int) -> Problem:
     )
 
 
+def incomplete() -> Problem:
+    """400, which nobody may read any more: the client went away."""
+    return Problem(400, "body-incomplete", detail="The body ended before its length.")
+
+
 def check_json_type(headers: Mapping[bytes, bytes]) -> None:
     """Raises Problem 415 unless the body is declared as JSON (application/json or +json)."""
     declared = headers.get(b"content-type", b"")
@@ -52,7 +57,7 @@ async def read_body(receive: Receive, limit: int) -> bytes:
     size = 0
     while True:
         if message["type"] == "http.disconnect":
-            raise Problem(400, "body-incomplete", detail="The body ended before its length.")
+            raise incomplete()
         part: bytes = message.get("body", b"")
         size += len(part)
         if size > limit:

@@ -68,15 +68,16 @@ class HotOperation(Generic[BodyT]):
     async def answer(self, scope: Scope, receive: Receive) -> Reply:
         """Check the request and run the handler; raises Problem."""
         principal = self.guard.check(scope.get("oms.principal"))
-        if self._gate is None:
-            return await self._answer(scope, receive, principal)
-        with self._gate.enter(asked="oms.asked" in scope):
-            return await self._answer(scope, receive, principal)
-
-    async def _answer(self, scope: Scope, receive: Receive, principal: Principal) -> Reply:
-        headers: dict[bytes, bytes] = scope["oms.headers"]
-        check_json_type(headers)
+        check_json_type(scope["oms.headers"])
+        # Before the gate: who sends slowly must not count as work under way, and keep others out.
         raw = await read_body(receive, self._body_max)
+        if self._gate is None:
+            return await self._answer(scope, raw, principal)
+        with self._gate.enter(asked="oms.asked" in scope):
+            return await self._answer(scope, raw, principal)
+
+    async def _answer(self, scope: Scope, raw: bytes, principal: Principal) -> Reply:
+        headers: dict[bytes, bytes] = scope["oms.headers"]
         identity = identify(
             headers.get(b"idempotency-key"), principal, scope["method"], scope["path"], raw
         )

@@ -6,12 +6,12 @@ from typing import Any
 from fastapi import APIRouter, Depends, params
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from shared.service.admission import is_new_work
-from shared.service.body import check_json_type
+from shared.service.body import check_json_type, incomplete
 from shared.service.hot import HotOperation, encode
 from shared.service.jsonbody import decode
 from shared.service.security import Guard
@@ -70,6 +70,10 @@ class ServiceRoute(APIRoute):
             strict = StrictRequest(request.scope, request.receive)
             if not info.new_work:
                 return await answer(strict)
+            try:
+                await strict.body()  # before the gate, as in a hot operation
+            except ClientDisconnect:
+                raise incomplete() from None
             with request.app.admission.enter():
                 return await answer(strict)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from itertools import cycle
@@ -184,3 +185,33 @@ async def test_many_at_once_never_exceed_the_gate() -> None:
         app.state.release.set()
         statuses = [answer.status_code for answer in await asyncio.gather(*posts)]
     assert (statuses.count(201), statuses.count(503)) == (8, 22)
+
+
+@pytest.mark.parametrize("path", ["/new/orders", "/new/plain"])
+async def test_who_sends_slowly_keeps_nobody_out(path: str) -> None:
+    """Work is under way once it is here; until then it is the sender's time."""
+    app = build(admission=Admission(2))
+    arriving = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"{"
+        await arriving.wait()
+        yield json.dumps(ORDER).encode()[1:]
+
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://example"
+    ) as client:
+        slow = [
+            asyncio.create_task(
+                client.post(path, content=slowly(), headers=headers(idempotency_key=f"k{n}"))
+            )
+            for n in range(5)
+        ]
+        for _ in range(100):
+            await asyncio.sleep(0)
+        quick = await client.post(path, json=ORDER, headers=headers())
+        arriving.set()
+        late = [answer.status_code for answer in await asyncio.gather(*slow)]
+    assert quick.status_code == 201
+    assert 201 in late
+    assert app.admission.in_flight == 0
