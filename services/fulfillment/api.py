@@ -18,6 +18,7 @@ from shared.service import (
     IdempotencyKey,
     Identifier,
     Input,
+    Name,
     OptionalIdentifier,
     OptionalText,
     Principal,
@@ -25,7 +26,6 @@ from shared.service import (
     Quantity,
     Role,
     ServiceApp,
-    Sku,
     Text,
     Timestamp,
     idempotency,
@@ -52,8 +52,8 @@ def _then(status: int, *steps: str) -> dict[int | str, dict[str, Any]]:
 class LineIn(Input):
     """Some units of one order line."""
 
-    line_id: Identifier
-    sku: Sku
+    line_id: Name
+    sku: Name
     quantity: Quantity
 
 
@@ -88,7 +88,7 @@ class PackIn(Input):
 class ShipIn(Input):
     """Who took which package under which number, and when by the carrier's clock; now, if not said."""
 
-    package_id: Identifier
+    package_id: Name
     carrier: Text
     tracking_number: Text
     shipped_at: Timestamp | None = None
@@ -97,7 +97,7 @@ class ShipIn(Input):
 class DeliverIn(Input):
     """Which package arrived, and when by the carrier's clock; now, if not said."""
 
-    package_id: Identifier
+    package_id: Name
     delivered_at: Timestamp | None = None
 
 

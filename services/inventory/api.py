@@ -19,6 +19,7 @@ from shared.service import (
     IdempotencyKey,
     Identifier,
     Input,
+    Name,
     OptionalText,
     Principal,
     Problem,
@@ -77,8 +78,8 @@ class ReceiptLineIn(Input):
 class AdjustmentLineIn(Input):
     """By how many units the count at a location was wrong: positive when there are more."""
 
-    sku: Sku
-    location: Identifier
+    sku: Name
+    location: Name
     quantity: SignedQuantity
 
 
@@ -267,7 +268,7 @@ def _stock_routes(r: APIRouter, runtime: Runtime) -> None:
         }
 
     @r.get("/stock/{sku:path}", response_model=StockOut)
-    async def stock(who: Looker, sku: Annotated[Sku, Path()], response: Response) -> Any:
+    async def stock(who: Looker, sku: Annotated[Name, Path()], response: Response) -> Any:
         """The stock of one SKU; the ETag is its version."""
         detail = f"{sku!r} was never registered or received: see POST /items."
         unknown = Problem(404, "sku-unknown", "No such SKU", detail=detail)

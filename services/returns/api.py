@@ -9,7 +9,7 @@ from pydantic import Field
 
 from services.returns.domain import returnable, state
 from services.returns.domain.messages import AskReturn
-from services.returns.domain.refusals import POSSIBLE
+from services.returns.domain.refusals import PAY_ELSEWHERE, POSSIBLE
 from shared.events import LineQuantity
 from shared.events import returns as e
 from shared.events.envelope import rfc3339
@@ -19,13 +19,13 @@ from shared.service import (
     IdempotencyKey,
     Identifier,
     Input,
+    Name,
     OptionalText,
     Principal,
     Problem,
     Quantity,
     Role,
     ServiceApp,
-    Sku,
     Text,
     idempotency,
     require,
@@ -57,8 +57,8 @@ REQUESTED = leads_to(
 class AskedLine(Input):
     """Units to come back, and why."""
 
-    line_id: Identifier
-    sku: Sku
+    line_id: Name
+    sku: Name
     quantity: Quantity
     reason: OptionalText = ""
 
@@ -80,8 +80,8 @@ class DeclineIn(Input):
 class ReceivedLine(Input):
     """Units that came back."""
 
-    line_id: Identifier
-    sku: Sku
+    line_id: Name
+    sku: Name
     quantity: Quantity
 
 
@@ -96,8 +96,8 @@ class ReceiveIn(Input):
 class JudgedLine(Input):
     """Units with one disposition."""
 
-    line_id: Identifier
-    sku: Sku
+    line_id: Name
+    sku: Name
     quantity: Quantity
     disposition: Disposition
 
@@ -225,7 +225,7 @@ def _shown(return_id: str, found: state.Return) -> dict[str, Any]:
         "return_id": return_id,
         "order_id": found.order_id,
         "status": found.stage.value,
-        "possible": POSSIBLE[found.stage],
+        "possible": PAY_ELSEWHERE if found.refund_problem else POSSIBLE[found.stage],
         "lines": [
             {
                 "line_id": x.line_id,

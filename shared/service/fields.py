@@ -43,6 +43,12 @@ def _storable(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise PydanticCustomError("unprintable", "Only printable characters")
+    return text
+
+
 def _rfc3339(value: object) -> object:
     # pydantic would read 1700000000 and "1700000000" as seconds since 1970.
     if isinstance(value, datetime) or (isinstance(value, str) and _DATE_TIME.match(value)):
@@ -80,6 +86,14 @@ OptionalIdentifier = Annotated[
 
 Sku = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64, pattern=_CODE)]
 """A stock keeping unit: 1 to 64 printable ASCII characters, no space at either end."""
+
+Name = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=100),
+    AfterValidator(_printable),
+]
+"""What exists already under a name that came on a topic, where a line, SKU or place has 1 to 100 printable characters.
+What is named anew over HTTP has an `Identifier` or a `Sku`."""
 
 Quantity = Annotated[int, Field(strict=True, ge=1, le=QUANTITY_MAX)]
 """Pieces, 1 to 1,000,000; a JSON integer (2.0, "2" and true are refused)."""

@@ -15,6 +15,8 @@ POSSIBLE = {
     Stage.INSPECTED: "the refund is under way",
     Stage.SETTLED: "nothing is left to do",
 }
+#: The same of an inspected one whose refund the provider refused.
+PAY_ELSEWHERE = "the refund was refused: a person pays it by other means"
 
 
 def misaddressed(state: Return, return_id: str, order_id: str) -> Refused | None:

@@ -16,7 +16,8 @@ from shared.service import Role
 from tests.integration.serving import Served, serving
 
 PICKER, AGENT = Role.WAREHOUSE, Role.AGENT
-A2 = {"line_id": "1", "sku": "A", "quantity": 2}
+#: Its names are lawful on a topic, where orders come from.
+A2 = {"line_id": "Zeile 1/ä", "sku": "Grün (#1)", "quantity": 2}
 B1 = {"line_id": "2", "sku": "B", "quantity": 1}
 
 
@@ -32,7 +33,7 @@ def create(fulfillment_id: str, location: str = "leeds") -> CreateFulfillment:
         order_id="o1",
         location=location,
         lines=(
-            LineQuantity(line_id="1", sku="A", quantity=2),
+            LineQuantity(line_id="Zeile 1/ä", sku="Grün (#1)", quantity=2),
             LineQuantity(line_id="2", sku="B", quantity=1),
         ),
         ship_to=Address(name="Ada", city="Leeds", country="GB"),

@@ -11,7 +11,8 @@ import pytest
 from ops.stack import Stack
 from services.inventory.api import routes
 from services.inventory.handlers import TABLE
-from shared.events.inventory import StockReserved
+from shared.events import StockLine
+from shared.events.inventory import ReceiveStock, StockReserved
 from shared.ledger.timers import Timers
 from shared.service import Role
 from tests.integration.serving import Served, serving
@@ -80,6 +81,15 @@ async def test_a_count_is_corrected_but_not_below_what_is_promised(service: Serv
     body["lines"][0]["quantity"] = 7
     reused = await service.post("/adjustments", MOVER, body)
     assert reused.json()["type"] == "urn:oms:problem:movement-reused"
+
+
+async def test_what_a_topic_has_named_is_found_and_corrected(service: Served) -> None:
+    there = StockLine(sku="Grün (#1)", location="Halle 2/Süd", quantity=5)
+    await service.hear(ReceiveStock(movement_id="m1", lines=(there,)))
+    line = {"sku": there.sku, "location": there.location, "quantity": -1}
+    body = {"movement_id": "m2", "reason": "damaged", "lines": [line]}
+    assert (await service.post("/adjustments", MOVER, body)).status_code == 201
+    assert (await service.get("/stock/Gr%C3%BCn%20(%231)", AGENT)).json()["on_hand"] == 4
 
 
 async def test_a_reservation_can_be_looked_at(service: Served) -> None:

@@ -23,7 +23,7 @@ SHIPPED = OrderShipped(
     fulfillment_id="o1.f1",
     package_id="o1.f1.p1",
     location="leeds",
-    lines=(LineQuantity(line_id="1", sku="A", quantity=3),),
+    lines=(LineQuantity(line_id="1", sku="Grün (#1)", quantity=3),),
     carrier="dpd",
     tracking_number="T1",
 )
@@ -42,7 +42,7 @@ async def service(stack: Stack) -> AsyncIterator[Served]:
 
 
 def line(quantity: int, **more: str) -> dict[str, Any]:
-    return {"line_id": "1", "sku": "A", "quantity": quantity} | more
+    return {"line_id": "1", "sku": "Grün (#1)", "quantity": quantity} | more
 
 
 def asked(return_id: str, quantity: int) -> dict[str, Any]:
@@ -60,7 +60,7 @@ async def test_a_return_from_request_to_settlement(service: Served) -> None:
     left = (await service.get("/orders/o1/returnable", AGENT)).json()
     assert [(x["shipped"], x["claimed"], x["returnable"]) for x in left["lines"]] == [(3, 2, 1)]
     too_much = await service.post("/returns", AGENT, asked("r2", 2))
-    assert too_much.json()["detail"] == "line 1 (A): 2 asked, 1 shipped and not claimed"
+    assert too_much.json()["detail"] == "line 1 (Grün (#1)): 2 asked, 1 shipped and not claimed"
 
     receipt = {"receipt_id": "c1", "location": "leeds", "lines": [line(1)]}
     received = await service.post("/returns/r1/receive", WORKER, receipt)
@@ -75,6 +75,7 @@ async def test_a_return_from_request_to_settlement(service: Served) -> None:
     await service.hear(RefundFailed(**REFUND, reason="card_expired"))
     shown = (await service.get("/returns/r1", AGENT)).json()
     assert (shown["status"], shown["refund_problem"]) == ("INSPECTED", "card_expired")
+    assert shown["possible"] == "the refund was refused: a person pays it by other means"
     await service.hear(RefundIssued(**REFUND, amount=Money(500, "GBP")))
     shown = (await service.get("/returns/r1", AGENT)).json()
     assert (shown["status"], shown["refund"]) == ("SETTLED", {"amount": 500, "currency": "GBP"})
@@ -115,7 +116,7 @@ async def test_an_id_is_made_and_kept_under_the_same_key(service: Served) -> Non
     assert first.json()["return_id"] == again.json()["return_id"]
     left = (await service.get("/orders/o1/returnable", AGENT)).json()
     assert left["claims"] == {
-        first.json()["return_id"]: [{"line_id": "1", "sku": "A", "quantity": 1}]
+        first.json()["return_id"]: [{"line_id": "1", "sku": "Grün (#1)", "quantity": 1}]
     }
 
 
