@@ -1,5 +1,6 @@
 """What an order may hold. More is refused on every road, so that a channel's adapter says it before the order is sent on."""
 
+import re
 from datetime import datetime, timedelta
 
 LINES_MAX = 2_000
@@ -10,6 +11,8 @@ QUANTITY_MAX = 1_000_000
 AMOUNT_MAX = 2**53 - 1
 #: Business times outside of these cannot be meant, and cannot all be told in every zone.
 YEAR_MIN, YEAR_MAX = 1970, 2200
+#: What a package or a return may be called: its id becomes a part of the key under which the payment provider is called.
+PLAIN_ID = re.compile(r"[!-~]{1,100}")
 #: By how much a carrier's clock may be ahead of ours.
 CLOCKS_DIFFER_MAX = timedelta(hours=1)
 

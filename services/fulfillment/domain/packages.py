@@ -29,7 +29,7 @@ from shared.events.fulfillment import (
     ShipPackage,
     Shipped,
 )
-from shared.events.limits import has_passed
+from shared.events.limits import PLAIN_ID, has_passed
 
 
 def pack(state: Fulfillment, command: PackItems, _: Context) -> Items:
@@ -72,6 +72,11 @@ def _unfit(command: PackItems) -> Refused | None:
             code="package_id",
             detail=f"package id {command.package_id!r} must start with {prefix!r}, "
             f"such as {prefix}p1",
+        )
+    if not PLAIN_ID.fullmatch(command.package_id):
+        return Refused(
+            code="package_id",
+            detail=f"package id {command.package_id!r} must be at most 100 printable ASCII characters without spaces",
         )
     if not command.lines:
         return Refused(

@@ -12,7 +12,7 @@ from services.integrations.domain.wms import Cancellation, Handshake, Package, W
 from shared.events import Context, Items, LineQuantity
 from shared.events import fulfillment as f
 from shared.events import wms as w
-from shared.events.limits import has_passed
+from shared.events.limits import PLAIN_ID, has_passed
 
 PICKER = "wms"
 
@@ -93,13 +93,16 @@ def packed(state: WmsOrder, answer: w.ReportPacked, context: Context) -> Items:
         if more({}, known.lines) != more({}, answer.lines):
             raise _contradiction(state, answer, f"package {answer.package} has other units")
         return []
-    if not answer.package or not answer.lines:
-        raise _contradiction(state, answer, "a package needs a name and content")
+    name = package_id(answer.fulfillment_id, answer.package)
+    if not answer.package or not PLAIN_ID.fullmatch(name):
+        why = f"{name!r} is no package: give it a name of printable ASCII characters without spaces, of at most 100 in all"
+        raise _contradiction(state, answer, why)
+    if not answer.lines:
+        raise _contradiction(state, answer, f"package {answer.package} is empty")
     _within(state, answer, answer.lines, state.packed, state.picked, "picked")
     taken = w.PackageTaken(**_ids(answer), package=answer.package, lines=answer.lines)
     if _stopped(state):
         return [taken]
-    name = package_id(answer.fulfillment_id, answer.package)
     return [taken, f.PackItems(**_ids(answer), package_id=name, lines=answer.lines)]
 
 

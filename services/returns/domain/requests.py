@@ -10,6 +10,7 @@ from services.returns.domain.returnable import Returnable
 from services.returns.domain.state import Return, Stage
 from services.returns.domain.units import as_lines, bad_quantities, beyond, tally
 from shared.events import Context, Items, Refused, States
+from shared.events.limits import PLAIN_ID
 from shared.events.returns import (
     ApproveReturn,
     CancelReturn,
@@ -60,6 +61,9 @@ class Policy(msgspec.Struct, frozen=True):
         asked = tally(command.lines)
         if known.stage is not Stage.UNKNOWN:
             return _again(known, command)
+        if not PLAIN_ID.fullmatch(command.return_id):
+            why = f"return id {command.return_id!r} must be at most 100 printable ASCII characters without spaces"
+            return [Refused(code="return_id", detail=why)]
         if not command.lines:
             return [Refused(code="no_lines", detail="a return needs at least one line")]
         if refused := bad_quantities(command.lines):

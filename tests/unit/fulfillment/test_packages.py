@@ -190,6 +190,8 @@ def test_a_package_id_stands_for_one_content() -> None:
         (pack("p1", a=1), "package_id"),
         (pack("o1.f1.", a=1), "package_id"),
         (pack("o1.f2.p1", a=1), "package_id"),
+        (pack("o1.f1.p 1", a=1), "package_id"),
+        (pack("o1.f1.ü", a=1), "package_id"),
     ],
 )
 def test_a_package_that_cannot_be_is_refused(command: PackItems, code: str) -> None:

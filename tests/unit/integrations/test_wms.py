@@ -175,8 +175,13 @@ def test_what_crosses_a_cancellation_is_kept_and_goes_no_further() -> None:
             w.ReportDelivered(**IDS, package="SSCC1", delivered_at=NOON.replace(year=1969)),
             "no time that has passed",
         ),
-        (submitted().when(PICKED), w.ReportPacked(**IDS, package="", lines=ONE), "needs a name"),
-        (submitted().when(PICKED), w.ReportPacked(**IDS, package="E", lines=()), "and content"),
+        (submitted().when(PICKED), w.ReportPacked(**IDS, package="", lines=ONE), "is no package"),
+        (
+            submitted().when(PICKED),
+            w.ReportPacked(**IDS, package="a b", lines=ONE),
+            "is no package",
+        ),
+        (submitted().when(PICKED), w.ReportPacked(**IDS, package="E", lines=()), "E is empty"),
     ],
 )
 def test_what_cannot_be_is_kept_for_a_person(before: Scenario, answer: Any, why: str) -> None:

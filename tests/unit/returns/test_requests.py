@@ -192,6 +192,11 @@ def test_a_request_that_cannot_be_is_refused(command: AskReturn, code: str) -> N
     given(TABLE, SHIPPED).when(command).rejected(code)
 
 
+@pytest.mark.parametrize("id", ["", "Rück", "a b", "r" * 101])
+def test_an_id_that_no_provider_would_take_is_refused(id: str) -> None:
+    given(TABLE, SHIPPED).when(request(id, a=1)).rejected("return_id")
+
+
 def test_a_person_approves_once() -> None:
     approve = ApproveReturn(**IDS, actor="bob")
     scenario = given(TABLE, *ASKED).when(approve).then(ReturnApproved(**IDS, actor="bob"))
