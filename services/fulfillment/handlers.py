@@ -22,7 +22,7 @@ def table(automatic: frozenset[str] = frozenset()) -> Table:
     auto = Automatic(automatic)
     return Table(
         "fulfillment",
-        [Category("fulfillment", initial, evolve)],
+        [Category("fulfillment", initial, evolve, schema=2)],
         {
             CreateFulfillment: one(auto.create),
             StartPicking: one(picking.start_picking),

@@ -78,12 +78,15 @@ def start_picking(state: Fulfillment, command: StartPicking, _: Context) -> Item
 def record_pick(state: Fulfillment, command: RecordPick, _: Context) -> Items:
     """Count what was found. A final pick that leaves units open reports them as short.
 
-    A ``pick_id`` that was counted before changes nothing.
+    A ``pick_id`` that was counted before changes nothing, and with other units is refused.
     """
     if refused := misaddressed(state, command):
         return [refused]
-    if command.pick_id and command.pick_id in state.picks:
-        return []
+    if (counted := state.picks.get(command.pick_id)) is not None:
+        if tally(counted) == tally(command.lines):
+            return []
+        why = f"pick {command.pick_id} counted other units: use a new pick id"
+        return [Refused(code="pick_exists", detail=why)]
     if stage(state) is not Stage.PICKING:
         return [wrong_state(state, command)]
     if refused := bad_quantities(command.lines):

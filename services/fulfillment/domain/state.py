@@ -92,14 +92,14 @@ class Package(msgspec.Struct, frozen=True, array_like=True):
 class Fulfillment(msgspec.Struct, frozen=True, array_like=True):
     """One fulfillment order.
 
-    ``picker`` is None until picking starts; ``picks`` are the pick ids already counted.
+    ``picker`` is None until picking starts; ``picks`` is what each pick id has counted.
     """
 
     order_id: str = ""
     location: str = ""
     lines: tuple[Line, ...] = ()
     picker: str | None = None
-    picks: tuple[str, ...] = ()
+    picks: dict[str, tuple[LineQuantity, ...]] = {}
     packages: dict[str, Package] = {}
     cancelled: bool = False
 
@@ -157,7 +157,8 @@ def evolve(state: Fulfillment, event: Happened) -> Fulfillment:
         case PickingStarted():
             return msgspec.structs.replace(state, picker=event.picker)
         case ItemsPicked():
-            picks = (*state.picks, event.pick_id) if event.pick_id else state.picks
+            counted = {event.pick_id: event.lines} if event.pick_id else {}
+            picks = {**state.picks, **counted}
             lines = _picked(state.lines, tally(event.lines), tally(event.short))
             return msgspec.structs.replace(state, lines=lines, picks=picks)
         case PackagePacked():

@@ -149,6 +149,7 @@ def test_a_pick_id_counts_once() -> None:
     scenario = given(TABLE, OPENED, STARTED)
     scenario.when(pick).then(ItemsPicked(**IDS, lines=units(a=1), pick_id="scan-1"))
     scenario.when(pick).nothing()
+    scenario.when(RecordPick(**IDS, lines=units(a=2), pick_id="scan-1")).rejected("pick_exists")
     rest = RecordPick(**IDS, lines=units(a=2, b=1), pick_id="scan-2")
     scenario.when(rest).then(ItemsPicked(**IDS, lines=units(a=2, b=1), pick_id="scan-2"))
     scenario.when(rest).nothing()
