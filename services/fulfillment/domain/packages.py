@@ -133,7 +133,7 @@ def ship(state: Fulfillment, command: ShipPackage, context: Context) -> Items:
                     lines=package.lines,
                     carrier=command.carrier,
                     tracking_number=command.tracking_number,
-                    shipped_at=command.shipped_at,
+                    shipped_at=command.shipped_at and command.shipped_at.astimezone(UTC),
                 )
             ]
     left_with = (package.carrier, package.tracking_number)

@@ -1,6 +1,7 @@
 """Placing: is it an order, and is it new?"""
 
 import re
+from datetime import UTC
 from typing import NamedTuple
 
 from services.order.domain.state import Order, fingerprint
@@ -74,7 +75,7 @@ def place(state: Order, command: PlaceOrder, context: Context) -> Items:
         ship_to=command.ship_to,
         payment_method=command.payment_method,
         backorder=command.backorder,
-        placed_at=command.placed_at or context.now,
+        placed_at=(command.placed_at or context.now).astimezone(UTC),
         tenders=command.tenders,
     )
     if placed.lines or placed.total:

@@ -20,7 +20,7 @@ from shared.events import Event
 
 #: Raise when a part's shape or a fold changes: the service then builds a new version of its tables
 #: beside the old one.
-SHAPE = 1
+SHAPE = 2
 
 
 class Document(Part, frozen=True, array_like=True, kw_only=True):

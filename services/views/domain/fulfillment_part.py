@@ -116,7 +116,7 @@ def _shipped(part: FulfillmentPart, e: f.Shipped, at: datetime) -> FulfillmentPa
         location=e.location,
         carrier=e.carrier,
         tracking=e.tracking_number,
-        shipped_at=at,
+        shipped_at=e.shipped_at or at,
     )
     return _with(part, e.fulfillment_id, state="shipped")
 

@@ -93,8 +93,8 @@ class MoneyView(Shown, frozen=True, kw_only=True):
 
 
 class ShipmentView(Shown, frozen=True, kw_only=True):
-    """One package, as the order and the warehouse know it. ``delivered_at`` is the carrier's time
-    where it gave one."""
+    """One package, as the order and the warehouse know it. ``shipped_at`` and ``delivered_at`` are
+    the carrier's times where it gave them."""
 
     package_id: str
     fulfillment_id: str

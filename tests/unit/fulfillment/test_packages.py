@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from msgspec import json
+from msgspec.structs import replace
 
 from services.fulfillment.domain.automatic import tracking_number
 from services.fulfillment.domain.state import Stage, stage
 from services.fulfillment.handlers import table
-from shared.events import LineQuantity, Refused
+from shared.events import LineQuantity, Refused, encode
 from shared.events.fulfillment import (
     CancelFulfillment,
     ConfirmDelivery,
@@ -156,6 +158,14 @@ def test_the_time_of_delivery_is_kept_in_utc() -> None:
     [event] = scenario.when(ConfirmDelivery(**IDS, package_id=P1, delivered_at=at)).items
     assert isinstance(event, Delivered)
     assert event.delivered_at.isoformat() == "2026-01-05T09:30:00+00:00"
+
+
+def test_the_time_of_shipment_is_kept_in_utc() -> None:
+    at = datetime(2026, 1, 5, 7, 30, tzinfo=timezone(timedelta(hours=-3)))
+    scenario = given(TABLE, *READY, packed(P1, a=3), released(P1))
+    [event] = scenario.when(replace(ship(P1), shipped_at=at)).items
+    assert isinstance(event, Shipped)
+    assert json.decode(encode(event))["shipped_at"] == "2026-01-05T10:30:00Z"
 
 
 @pytest.mark.parametrize(

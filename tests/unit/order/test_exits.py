@@ -1,7 +1,8 @@
 """The other ends of an order: no stock, no money, cancelled, short, returned, stuck."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
+from msgspec import json
 from msgspec.structs import replace
 
 from services.order.domain.messages import (
@@ -10,7 +11,7 @@ from services.order.domain.messages import (
     RefundPayment,
     VoidPayment,
 )
-from shared.events import CancelTimer, Charge, Effect, Money, Refused, StartTimer, StockLine
+from shared.events import CancelTimer, Charge, Effect, Money, Refused, StartTimer, StockLine, encode
 from shared.events import fulfillment as f
 from shared.events import inventory as i
 from shared.events import order as o
@@ -56,6 +57,12 @@ def test_an_order_that_nothing_pays_is_rejected_and_may_come_again():
     scenario.then_includes(o.OrderRejected(order_id=x.ID, reason="invalid", detail=why))
     scenario.when(x.PLACE)
     assert isinstance(scenario.items[0], o.OrderPlaced)
+
+
+def test_the_business_time_is_kept_in_utc():
+    at = datetime(2024, 2, 29, 23, 30, tzinfo=timezone(timedelta(hours=-12)))
+    [placed, *_] = given(x.TABLE).when(replace(x.PLACE, placed_at=at)).items
+    assert json.decode(encode(placed))["placed_at"] == "2024-03-01T11:30:00Z"
 
 
 def test_an_order_of_nothing_needs_no_payment():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from services.views.domain import axes
 from services.views.domain import document as documents
@@ -15,6 +17,7 @@ from services.views.domain.shown import OrderView
 from services.views.domain.view import outside, view
 from services.views.handlers import PROJECTED, TABLE
 from shared.events import EVENTS, LineQuantity
+from shared.events import fulfillment as f
 from shared.events import order as o
 from shared.events.message import Money
 from tests.unit.views.journey import Journey, Said
@@ -200,6 +203,14 @@ def test_a_refused_capture_shows_on_its_package_and_a_hold_on_the_order() -> Non
     j.say(o.HoldReleased(**held, actor="kim", note="called"))
     assert not seen(j).status.on_hold
     assert seen(j).holds[0].released_by == "kim"
+
+
+def test_a_parcel_left_when_its_carrier_says_so() -> None:
+    j = Journey().whole()
+    [told] = [x for x in j.said if isinstance(x.event, f.Shipped)]
+    earlier = told.at - timedelta(hours=6)
+    told.event = replace(told.event, shipped_at=earlier)
+    assert [x.shipped_at for x in seen(j).shipments] == [earlier]
 
 
 def test_what_does_not_add_up_is_shown_and_not_hidden() -> None:
