@@ -15,7 +15,7 @@ def objection(url: str) -> str:
     if len(url) > URL_LENGTH_MAX:
         return f"The address is longer than {URL_LENGTH_MAX} characters: shorten it."
     if not url.isascii() or any(c <= " " or c in "\x7f\\" for c in url):
-        return "The address has characters that must be percent-encoded."
+        return "Write spaces, backslashes and what is not ASCII as %XX, and a host's name as xn--… (punycode)."
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
