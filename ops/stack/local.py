@@ -76,13 +76,20 @@ class Ports:
 
     @classmethod
     def from_environment(cls) -> Ports:
-        """OMS_KAFKA_PORT, OMS_KAFKA_CONTROLLER_PORT and OMS_POSTGRES_PORT, else the defaults."""
+        """OMS_KAFKA_PORT, OMS_KAFKA_CONTROLLER_PORT and OMS_POSTGRES_PORT, else the defaults; StackError for no port."""
         default = cls()
         return cls(
-            int(os.environ.get("OMS_KAFKA_PORT", default.kafka)),
-            int(os.environ.get("OMS_KAFKA_CONTROLLER_PORT", default.kafka_controller)),
-            int(os.environ.get("OMS_POSTGRES_PORT", default.postgres)),
+            _port("OMS_KAFKA_PORT", default.kafka),
+            _port("OMS_KAFKA_CONTROLLER_PORT", default.kafka_controller),
+            _port("OMS_POSTGRES_PORT", default.postgres),
         )
+
+
+def _port(variable: str, default: int) -> int:
+    said = os.environ.get(variable, str(default))
+    if not (said.isascii() and said.isdigit() and 0 < int(said) < 2**16):
+        raise StackError(f"{variable}={said!r} is no port: give a number from 1 to 65535")
+    return int(said)
 
 
 @dataclass(slots=True)
@@ -192,7 +199,7 @@ def _candidates(wanted: str | None) -> tuple[str, ...]:
 
 def _chosen(data: Path) -> str | None:
     """The tier that made this data directory: another would quietly start with an empty one."""
-    if os.environ.get("OMS_KAFKA"):
+    if os.environ.get("OMS_KAFKA") or os.environ.get("OMS_POSTGRES"):
         return None
     try:
         tier = json.loads((data / "stack.json").read_text())["tier"]

@@ -56,8 +56,10 @@ class Settings(BaseSettings):
     oidc_leeway_s: int = Field(
         30, ge=0, le=300, description="By how much the issuer's clock may differ from ours"
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
-    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "INFO", description="The least that is logged"
+    )
+    log_format: Literal["json", "console"] = Field("json", description="For programs or for people")
     access_log: bool = Field(False, description="Log every request")
     peers: dict[str, str] = Field(default_factory=dict, description="JSON: service → base URL")
     peer_key: str = Field("", repr=False, description="API key to read peers' feeds")
@@ -188,7 +190,7 @@ def _explain(settings: type[Settings], error: ValidationError) -> str:
         secret = any(word in name.lower() for word in _SECRET_WORDS)
         value = "is not set" if absent else "***" if secret else f"{item['input']!r}"
         field = settings.model_fields.get(name)
-        meaning = (field.description if field else None) or "see the README"
+        meaning = (field.description if field else None) or f"declared in {settings.__module__}"
         lines.append(
             f"{variable}{' ' if absent else '='}{value}: {item['msg']}. "
             f"Set {variable} to a valid value ({meaning})."

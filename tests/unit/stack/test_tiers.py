@@ -85,6 +85,22 @@ def test_ports_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     assert local_stack.Ports.from_environment().kafka == 9192
 
 
+@pytest.mark.parametrize("said", ["abc", "0", "65536", "-1", "", "²"])
+def test_what_is_no_port_is_named(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    monkeypatch.setenv("OMS_KAFKA_PORT", said)
+    with pytest.raises(StackError, match=f"OMS_KAFKA_PORT='{said}' is no port"):
+        local_stack.Ports.from_environment()
+
+
+def test_one_address_without_the_other_is_refused_over_old_data_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "stack.json").write_text('{"tier": "embedded"}')
+    monkeypatch.setenv("OMS_POSTGRES", "postgresql://admin@db")
+    with pytest.raises(StackError, match="OMS_KAFKA is not set"):
+        start(tmp_path)
+
+
 def test_a_second_stack_on_the_same_directory_is_refused(tmp_path: Path) -> None:
     lock = local_stack.lock_file(tmp_path, "stack")
     try:
