@@ -17,7 +17,7 @@ from ops.demo.world import EVENT_SOURCED
 SHOWN_MAX = 12
 #: Terminals narrower than this get the stories without their notes.
 NOTES_WIDTH_MIN = 118
-ELSEWHERE = "elsewhere"
+ELSEWHERE = "wrong"
 
 
 def render(summary: Summary, width: int) -> RenderableType:

@@ -66,6 +66,8 @@ def test_figures_follow_the_orders_without_a_reload(
     today = page.locator("dl.figures div", has_text="Orders, today").locator("dd")
     as_of = page.get_by_text("As of")
     before, clock = today.inner_text(), as_of.inner_text()
+    opened_table = page.get_by_text("As a table").first
+    opened_table.press("Enter")
 
     insights.add(more(further))
 
@@ -77,6 +79,8 @@ def test_figures_follow_the_orders_without_a_reload(
         picture = page.get_by_role("img", name=name).first
         assert picture.evaluate("img => img.decode().then(() => img.naturalWidth)") > 0
     assert page.evaluate("window.since") == "the first look"
+    expect(page.get_by_role("group", name="Orders a minute, by channel")).to_be_visible()
+    expect(opened_table).to_be_focused()
     page.reload()
     assert today.inner_text() == live
     page.context.close()

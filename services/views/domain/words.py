@@ -57,7 +57,7 @@ _ORDER: dict[type[Event], Words] = {
     o.CancellationRequested: lambda e: f"Cancellation begins{_because(e.reason)}",
     o.CancellationRefused: lambda e: f"Cancellation refused{_because(e.reason)}",
     o.FulfillmentStopped: lambda _: "Order notes that the warehouse stopped",
-    o.ReservationReturned: lambda _: "Promised goods given back to stock",
+    o.ReservationReturned: lambda _: "Nothing is promised to the order any more",
     o.PaymentVoided: lambda _: "Rest of the authorisation given up",
     o.OrderCancelled: lambda e: f"Order cancelled{_because(e.reason)}",
     o.ReturnAccepted: lambda e: f"Return of {_goods(e.lines)} accepted, {_money(e.refund)} owed",
@@ -77,7 +77,10 @@ _INVENTORY: dict[type[Event], Words] = {
     i.ReservationConsumed: lambda e: (
         f"{_goods(e.allocations)} taken off the stock of {_places(e.allocations)}"
     ),
-    i.ReservationReleased: lambda e: f"{_goods(e.allocations)} back in stock{_because(e.reason)}",
+    i.ReservationReleased: lambda e: (
+        (f"{_goods(e.allocations)} back in stock" if e.allocations else "Nothing was promised")
+        + _because(e.reason)
+    ),
     i.CommitRefused: lambda e: f"Allocation refused{_because(e.reason)}",
     i.ReservationExpired: lambda _: "Reservation expired: nobody paid in time",
     i.ItemRegistered: lambda e: f"{e.sku} registered",

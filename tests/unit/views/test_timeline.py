@@ -113,6 +113,26 @@ def test_a_release_gives_back_what_was_held(committed: bool, column: str) -> Non
     assert [getattr(m, column) for m in movements(released)] == [-2, -1]
 
 
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (1, "1 × TEA-01 back in stock: order cancelled"),
+        (0, "Nothing was promised: order cancelled"),
+    ],
+)
+def test_only_what_was_held_goes_back_to_stock(held: int, said: str) -> None:
+    j = Journey(quantities=(1,), skus=("TEA-01",))
+    released = i.ReservationReleased(
+        order_id=j.order_id,
+        reservation_id=j.reservation_id,
+        reason="order_cancelled",
+        allocations=j.allocations()[:held],
+        committed=False,
+        open_units=0,
+    )
+    assert summary(released) == said
+
+
 def test_an_order_is_found_by_what_a_customer_can_say() -> None:
     j = Journey().whole()
     found = {t.kind: t.term for one in j.said for t in terms(one.event)}
