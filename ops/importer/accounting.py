@@ -129,8 +129,19 @@ class Summary:
     documents: dict[DocumentKind, Tally] = field(default_factory=dict)
     records: dict[str, Tally] = field(default_factory=dict)
     rejections: Counter[str] = field(default_factory=Counter)
+    first_rejected: dict[str, str] = field(default_factory=dict)
     notes: Counter[str] = field(default_factory=Counter)
     tendered: int = 0
+
+    @property
+    def useless(self) -> bool:
+        """Whether there were rows, and none of them could be used."""
+        return self.outcomes.keys() == {Outcome.REJECTED}
+
+    def reject(self, file: str, line: int, reason: str) -> None:
+        """Count a row that cannot be used, and keep where the first of its kind stands."""
+        self.rejections[reason] += 1
+        self.first_rejected.setdefault(reason, f"{file}, line {line}")
 
     def count_document(
         self, kind: DocumentKind, results: list[RowResult], notes: dict[str, int]
@@ -273,5 +284,6 @@ class Summary:
             },
             "by_record": {label: t.as_dict(digits) for label, t in sorted(self.records.items())},
             "rejections": dict(sorted(self.rejections.items())),
+            "first_rejected": dict(sorted(self.first_rejected.items())),
             "notes": dict(sorted(self.notes.items())),
         }

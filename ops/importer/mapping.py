@@ -189,7 +189,7 @@ class Import(Generic[RowT]):
         return [*mapped.records, *rejected]
 
     def _rejected(self, raw: RawRow, reason: str) -> Rejected:
-        self._summary.rejections[reason] += 1
+        self._summary.reject(raw.file, raw.line, reason)
         return Rejected(
             channel=self._mapping.channel,
             file=raw.file,

@@ -20,7 +20,11 @@ def render(summary: Summary) -> Group:
         _tallies("Every row, one outcome each", outcomes, summary, adds_up=False),
         _records(summary),
     ]
-    for title, counts in (("Rejected rows", summary.rejections), ("Noticed", summary.notes)):
+    rejected = {
+        f"{reason}\nfirst in {summary.first_rejected[reason]}": count
+        for reason, count in summary.rejections.items()
+    }
+    for title, counts in (("Rejected rows", rejected), ("Noticed", summary.notes)):
         if counts:
             tables.append(_counts(title, counts.items()))
     return Group(*tables)

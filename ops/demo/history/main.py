@@ -106,7 +106,8 @@ def _counts(driver: Driver) -> dict[str, int]:
 async def import_file(
     running: Running, path: Path, mapping: str, out: Output, *, checked: bool
 ) -> Exit:
-    """Import, show the books and what came of it, and (``checked``) reconcile. NOTHING when all was there before."""
+    """Import, show the books and what came of it, and (``checked``) reconcile. NOTHING when all was there before,
+    PROBLEM when no row could be used."""
     lived = await live_through(running, path, mapping, out)
     if not lived.driver.unfinished:
         out.draw(table.render(lived.driver.source.summary))
@@ -120,7 +121,7 @@ async def import_file(
         violations, clean = report.violations_total, report.clean
     out.answer(answer)
     out.last(lived.last_line(violations))
-    if lived.driver.unfinished or not clean:
+    if lived.driver.unfinished or not clean or lived.driver.source.summary.useless:
         return Exit.PROBLEM
     return Exit.OK if lived.new or checked else Exit.NOTHING
 

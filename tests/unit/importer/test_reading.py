@@ -65,6 +65,9 @@ def test_a_row_that_cannot_be_used_is_rejected_where_it_stands(
     assert result.only(HistoricOrder).external_id == "9"
     assert result.summary.outcomes[Outcome.REJECTED].rows == 1
     assert result.summary.documents[DocumentKind.REJECTED].documents == 1
+    assert result.summary.first_rejected == {rejected.reason: "day.csv, line 3"}
+    assert not result.summary.useless
+    assert imported(tmp_path, bad, bad).summary.useless
 
 
 def test_one_bad_row_does_not_lose_the_order_around_it(tmp_path: Path) -> None:
@@ -196,13 +199,16 @@ def test_a_mapping_that_loses_something_is_caught(
 
 
 def test_the_account_reads_as_a_table_and_as_json(tmp_path: Path) -> None:
-    summary = imported(tmp_path, row("1", "PADS", 1, "0.001"), row("C2", "A1", -1)).summary
+    summary = imported(
+        tmp_path, row("1", "PADS", 1, "0.001"), row("C2", "A1", -1), row("4", "A1")[:-1]
+    ).summary
     console = Console(width=140)
     with console.capture() as capture:
         console.print(render(summary))
     assert "fee-only order" not in capture.get()
     assert "unmatched: no_earlier_sale" in capture.get()
     assert "0.001" in capture.get()
+    assert "first in day.csv, line 4" in capture.get()
     account = msgspec.json.decode(msgspec.json.encode(summary.as_dict()))
     assert account["sales"]["exact_amount"] == "0.001"
     assert account["by_record"]["unmatched: no_earlier_sale"]["minor_amount"] == -100
