@@ -24,10 +24,19 @@ SEEN_MAX = 1000
 
 
 async def list_parked(data: Path, out: Output) -> Exit:
-    """Every parked key and every parked call to the outside. NOTHING when there is none."""
+    """Every parked key and every parked call to the outside. NOTHING when there is none; UNAVAILABLE when a service
+    could not be asked: what the others have is shown."""
     running = find(data)
-    found = await parked(running)
-    out.answer({"items": found})
+    answers = await asyncio.gather(*(_of(running, s) for s in SERVICES), return_exceptions=True)
+    found = [x for of_service in answers if isinstance(of_service, list) for x in of_service]
+    silent = [error for error in answers if isinstance(error, BaseException)]
+    for error in silent:
+        if not isinstance(error, CliError):
+            raise error
+        out.warn(f"oms: {error}")
+    out.answer({"items": found, "silent": [str(error) for error in silent]})
+    if silent and not found:
+        return Exit.UNAVAILABLE
     if not found:
         out.say("Nothing is parked.")
         return Exit.NOTHING
@@ -38,16 +47,11 @@ async def list_parked(data: Path, out: Output) -> Exit:
         "\nOnce the cause is gone: oms parked redrive SERVICE, or with --topic and --key for one."
         "\nWhat can never be handled: oms parked show SERVICE --topic … --key …, then discard."
     )
-    return Exit.PROBLEM
-
-
-async def parked(running: Running) -> list[dict[str, Any]]:
-    """Parked keys of all services, each with its service; calls to the outside stand under `CALL`."""
-    found = await asyncio.gather(*(_of(running, service) for service in SERVICES))
-    return [x for of_service in found for x in of_service]
+    return Exit.UNAVAILABLE if silent else Exit.PROBLEM
 
 
 async def _of(running: Running, service: str) -> list[dict[str, Any]]:
+    """Parked keys of a service, each with its name; calls to the outside stand under `CALL`."""
     async with running.http(service, "ops") as http:
         listed = (await get(http, "/parked", limit=SEEN_MAX))["items"]
         keys = [{"service": service, **x} for x in listed]

@@ -21,12 +21,12 @@ class House:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []
-        self.stands_still = False
+        self.stands_still: set[str] = set()
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """A service's answer."""
         of_order = request.url.host == "order"
-        if self.stands_still:
+        if request.url.host in self.stands_still:
             raise httpx.ReadTimeout("", request=request)
         if request.method == "POST":
             self.asked.append((request.url.path, json.loads(request.content)))
@@ -99,10 +99,18 @@ def test_a_call_has_no_messages_to_show(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["list"], ["redrive", "order"], ["discard", "order", "1", "--reason", "junk"]]
+    "arguments", [["redrive", "order"], ["discard", "order", "1", "--reason", "junk"]]
 )
 def test_a_service_that_does_not_answer_is_named(house: House, arguments: list[str]) -> None:
-    house.stands_still = True
+    house.stands_still = {"order"}
     told = oms.invoke(app, ["parked", *arguments])
     assert told.exit_code == 69
     assert "does not answer (ReadTimeout): see `oms status`" in told.stderr
+
+
+def test_what_the_others_have_is_listed_while_one_does_not_answer(house: House) -> None:
+    house.stands_still = {"views"}
+    told = oms.invoke(app, ["parked", "list", "--json"])
+    answer = json.loads(told.stdout)
+    assert (told.exit_code, len(answer["items"])) == (69, 2)
+    assert "http://views does not answer" in answer["silent"][0]
