@@ -4,12 +4,14 @@ from typing import Any
 
 #: Okabe and Ito's colours for those who see few; shapes and a table say the same without colour.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8A6D00", "#56B4E9"]
+#: Labels on a light and on a dark page: the colours of soft words in the stylesheet.
+LABEL, LABEL_DARK = "#55636a", "#a5b1b6"
 _CONFIG = {
     "background": "transparent",
     "font": "Liberation Sans, Noto Sans, sans-serif",
-    "axis": {"labelColor": "#6b7a81", "titleColor": "#6b7a81", "gridColor": "#8884", "domain": False,
+    "axis": {"labelColor": LABEL, "titleColor": LABEL, "gridColor": "#8884", "domain": False,
              "tickColor": "#8886", "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
-    "legend": {"labelColor": "#6b7a81", "title": None, "orient": "top", "labelFontSize": 12,
+    "legend": {"labelColor": LABEL, "title": None, "orient": "top", "labelFontSize": 12,
                "symbolStrokeWidth": 3},
     "view": {"stroke": None},
     "range": {"category": COLOURS},
@@ -58,3 +60,9 @@ def _spec(
         "encoding": encoding,
         "config": _CONFIG,
     }
+
+
+def in_both_schemes(svg: str) -> str:
+    """The picture with labels that can be read on a dark page as well: it follows the reader's scheme by itself."""
+    start, _, rest = svg.partition(">")
+    return f"{start}><style>@media (prefers-color-scheme: dark) {{ text {{ fill: {LABEL_DARK} }} }}</style>{rest}"

@@ -154,7 +154,7 @@ def _dashboard_pages(r: APIRouter, insights: Insights, draining: Callable[[], bo
 def _chart_pages(r: APIRouter, insights: Insights, renderer: Renderer) -> None:
     async def drawn(chart: dict[str, Any]) -> Response:
         try:
-            svg = await renderer.svg(chart)
+            svg = charts.in_both_schemes(await renderer.svg(chart))
         except RenderFailed as error:
             log.warning("chart_failed", error=str(error))
             raise Problem(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -96,6 +97,34 @@ def test_axe_finds_nothing(browser: Browser, insights: Site, scheme: str) -> Non
     found = [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in results.response["violations"]]
     assert found == []
     page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_labels_of_charts_can_be_read(browser: Browser, insights: Site, scheme: str) -> None:
+    """WCAG 2.2, 1.4.3, which axe does not look for in pictures."""
+    page = opened(browser, insights, color_scheme=scheme)
+    card = page.locator(".card").first.evaluate("card => getComputedStyle(card).backgroundColor")
+    page.goto("/charts/orders.svg")
+    fills = page.evaluate(
+        "[...new Set([...document.querySelectorAll('text')].map(t => getComputedStyle(t).fill))]"
+    )
+    assert fills
+    assert min(contrast(fill, card) for fill in fills) >= 4.5
+    page.context.close()
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours as a browser writes them (WCAG 2.2, "contrast ratio")."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(x) / 255 for x in re.findall(r"\d+", colour)[:3]]
+        red, green, blue = (
+            x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
 
 
 def test_a_channels_key_does_not_open_it(insights: Site) -> None:
