@@ -17,7 +17,7 @@ from shared.service.idempotency import IdempotencyKey, mismatch
 from shared.service.ids import new_id
 from shared.service.problems import Problem
 from shared.service.security import Principal
-from shared.service.telemetry import current
+from shared.service.telemetry import current, set_order
 
 #: What an outcome is answered with: a status and a JSON body.
 Respond = Callable[[Outcome], tuple[int, Any]]
@@ -37,6 +37,8 @@ async def decide(
     wholly applied or wholly absent, and the same key may be sent again.
     """
     trace = current()
+    if order_id := getattr(command, "order_id", ""):
+        set_order(order_id)
     task = Task(
         message=command,
         id=f"request:{new_id()}",

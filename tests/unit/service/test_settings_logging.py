@@ -12,7 +12,10 @@ import pytest
 import structlog
 from pydantic import Field
 
-from shared.service import Settings, bind, load_settings
+from shared.events.order import CancelOrder
+from shared.ledger.store import Unavailable
+from shared.service import Principal, Problem, Role, Settings, bind, load_settings
+from shared.service.commands import decide
 from shared.service.logging import configure
 from shared.service.loopguard import LoopGuard
 from shared.service.settings import InvalidSettingsError
@@ -89,6 +92,19 @@ def test_lines_carry_the_ids_of_the_work(lines: Any) -> None:
         assert line["trace_id"] == trace.trace_id
         assert (line["correlation_id"], line["order_id"]) == ("cart-7", "o-1")
     assert (second["event"], second["level"]) == ("slow thing", "warning")
+
+
+async def test_lines_of_a_request_about_an_order_name_it() -> None:
+    class Away:
+        async def handle(self, task: Any) -> Any:
+            raise Unavailable("away")
+
+    agent = Principal("kim", Role.AGENT)
+    with bind(new_trace()) as trace:
+        command = CancelOrder(order_id="o-1", reason="")
+        with pytest.raises(Problem):
+            await decide(Away(), command, agent, None, lambda _: (200, {}))  # type: ignore[arg-type]
+        assert trace.order_id == "o-1"
 
 
 def test_personal_data_is_masked_at_any_depth(lines: Any) -> None:
