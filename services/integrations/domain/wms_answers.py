@@ -65,6 +65,8 @@ def picked(state: WmsOrder, answer: w.ReportPicked, context: Context) -> Items:
         return []
     if state.handshake is Handshake.REJECTED or state.picking_over:
         raise _contradiction(state, answer, "nothing was left to pick")
+    if not answer.lines and not answer.final:
+        raise _contradiction(state, answer, "it found nothing, and is not final")
     _within(state, answer, answer.lines, state.picked, state.ordered, "ordered")
     taken = w.PickTaken(
         **_ids(answer),
