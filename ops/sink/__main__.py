@@ -19,7 +19,7 @@ from ops.sink.store import FileDamagedError, MessageStore
 from shared.service import Handle, Keyring, Role, Service, Settings, Task, create_app, require, run
 from shared.service.http import PUBLIC
 from shared.service.server import bind_socket
-from shared.service.settings import InvalidSettingsError
+from shared.service.settings import InvalidSettingsError, Port
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 COOKIE = "oms_key"
@@ -29,7 +29,7 @@ class SinkSettings(Settings):
     """The sink's settings."""
 
     service: str = "sink"
-    port: int = 8126
+    port: Port = 8126
     smtp_port: int = Field(8125, ge=0, le=65535, description="SMTP port, 0 for any free one")
     sink_file: Path | None = Field(None, description="JSON lines; a temporary file without it")
     hook_secret: str = Field("", repr=False, description="whsec_…, to verify POST /hooks with")

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from services.fulfillment.api import routes
 from services.fulfillment.handlers import table
-from shared.service import Service, Settings, run
+from shared.service import Pause, Port, Service, Settings, run
 from shared.service.runtime import compose
 
 
@@ -15,8 +15,8 @@ class FulfillmentSettings(Settings):
     """The fulfillment service's settings."""
 
     service: str = "fulfillment"
-    port: int = 8103
-    gather_s: float = 0.05  # parcels can wait that long
+    port: Port = 8103
+    gather_s: Pause = 0.05  # parcels can wait that long
     automatic_locations: frozenset[str] = Field(
         frozenset(),
         description='JSON list of locations that confirm by themselves, ["*"] for all',

@@ -15,7 +15,7 @@ from services.insights.insights import Insights
 from services.insights.listener import Listener
 from services.insights.pages import COOKIE, HTMX, STATIC, add_pages
 from services.insights.renderer import Renderer
-from shared.service import Keyring, Service, ServiceApp, Task, create_app, run
+from shared.service import Keyring, Port, Service, ServiceApp, Task, create_app, run
 from shared.service.limits import UNLIMITED, Rates
 from shared.service.settings import InvalidSettingsError, PagesSettings
 from shared.service.trust import SignOn, Trust
@@ -31,7 +31,7 @@ class InsightsSettings(PagesSettings):
     """The insights' settings."""
 
     service: str = "insights"
-    port: int = 8107
+    port: Port = 8107
     changelog_replicas: int = Field(
         1,
         ge=1,

@@ -14,7 +14,7 @@ from services.integrations.erp import api as erp_api
 from services.integrations.erp.files import ErpFiles
 from services.integrations.handlers import table
 from services.integrations.wms import api as wms_api
-from shared.service import Service, ServiceApp, Settings, Task, run
+from shared.service import Port, Service, ServiceApp, Settings, Task, run
 from shared.service.runtime import Runtime, compose
 
 
@@ -22,7 +22,7 @@ class IntegrationsSettings(Settings):
     """The integrations service's settings."""
 
     service: str = "integrations"
-    port: int = 8106
+    port: Port = 8106
     drop_folder: Path | None = Field(
         None, description="Folder of dropped files, one folder in it for each channel; none: off"
     )

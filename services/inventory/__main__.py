@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from services.inventory.api import routes
 from services.inventory.handlers import TABLE
-from shared.service import Service, Settings, run
+from shared.service import Port, Service, Settings, run
 from shared.service.runtime import compose
 
 
@@ -13,7 +13,7 @@ class InventorySettings(Settings):
     """The inventory service's settings."""
 
     service: str = "inventory"
-    port: int = 8102
+    port: Port = 8102
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from services.notifications.signing import KEY_LENGTH_MIN, Secrets
 from services.notifications.smtp import SmtpPool, Tls
 from services.notifications.tracking import ParcelPage
 from services.notifications.webhooks import Courier
-from shared.service import Service, ServiceApp, Settings, run
+from shared.service import Pause, Port, Service, ServiceApp, Settings, run
 from shared.service.links import TRACKING_KEYS, Links, TrackingKeys
 from shared.service.runtime import Runtime, compose
 
@@ -31,8 +31,8 @@ class NotificationsSettings(Settings):
     """The notifications service's settings."""
 
     service: str = "notifications"
-    port: int = 8105
-    gather_s: float = 0.1  # nobody waits for it
+    port: Port = 8105
+    gather_s: Pause = 0.1  # nobody waits for it
     mail: Literal["send", "record"] = Field(
         "send", description="record: note which mails are due and send none"
     )

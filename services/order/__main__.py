@@ -15,7 +15,7 @@ from services.order.handlers import table
 from shared.payments.client import HttpPayments
 from shared.payments.inprocess import InProcessPayments
 from shared.payments.port import PaymentProvider
-from shared.service import Service, ServiceApp, Settings, run
+from shared.service import Port, Service, ServiceApp, Settings, run
 from shared.service.runtime import Runtime, compose
 from shared.service.settings import InvalidSettingsError
 
@@ -24,7 +24,7 @@ class OrderSettings(Settings):
     """The order service's settings; durations are seconds."""
 
     service: str = "order"
-    port: int = 8101
+    port: Port = 8101
     payments: Literal["http", "inprocess", "stripe"] = Field(
         "http",
         description="The provider: http is the fake one's process, inprocess the fake one in here "

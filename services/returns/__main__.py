@@ -9,7 +9,7 @@ from pydantic import Field
 from services.returns.api import routes
 from services.returns.domain.requests import Policy
 from services.returns.handlers import table
-from shared.service import Service, Settings, run
+from shared.service import Pause, Port, Service, Settings, run
 from shared.service.runtime import compose
 
 
@@ -17,8 +17,8 @@ class ReturnsSettings(Settings):
     """The returns service's settings."""
 
     service: str = "returns"
-    port: int = 8104
-    gather_s: float = 0.1  # nobody waits for it
+    port: Port = 8104
+    gather_s: Pause = 0.1  # nobody waits for it
     return_window_days: int = Field(
         30, ge=0, le=3650, description="Days after shipment in which returns need no person"
     )

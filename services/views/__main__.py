@@ -13,7 +13,7 @@ from services.views.handlers import TABLE
 from services.views.pages import COOKIE, STATIC, add_pages
 from services.views.reader import Reader
 from shared.ledger.postgres import PostgresStore
-from shared.service import Keyring, Service, ServiceApp, Task, create_app, run
+from shared.service import Keyring, Port, Service, ServiceApp, Task, create_app, run
 from shared.service.limits import UNLIMITED, Rates
 from shared.service.links import TRACKING_KEYS, Links, TrackingKeys
 from shared.service.settings import InvalidSettingsError, PagesSettings
@@ -32,7 +32,7 @@ class ViewsSettings(PagesSettings):
     """The views' settings."""
 
     service: str = "views"
-    port: int = 8100
+    port: Port = 8100
     tracking_keys: TrackingKeys = Field({}, repr=False, description=TRACKING_KEYS)
 
 

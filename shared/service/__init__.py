@@ -23,7 +23,7 @@ from shared.service.idempotency import IdempotencyKey, idempotency
 from shared.service.lifecycle import Service, run
 from shared.service.problems import FieldError, Problem
 from shared.service.security import Keyring, Principal, Role, require
-from shared.service.settings import Settings, load_settings
+from shared.service.settings import Pause, Port, Settings, load_settings
 from shared.service.tasks import Handle, Task
 from shared.service.telemetry import Trace, bind, current
 
@@ -40,6 +40,8 @@ __all__ = [
     "Name",
     "OptionalIdentifier",
     "OptionalText",
+    "Pause",
+    "Port",
     "Position",
     "Principal",
     "Problem",

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -17,6 +17,11 @@ _WEB = r"https://[^\s]+|http://(127\.0\.0\.1|localhost|\[::1\])[:/][^\s]*"
 _SECRET_WORDS = ("key", "database", "postgres", "password", "secret", "token")
 
 
+#: Types of settings of which a service has a default of its own: their bounds and meaning go with them.
+Port = Annotated[int, Field(ge=0, le=65535, description="HTTP port, 0 for any free one")]
+Pause = Annotated[float, Field(ge=0, le=5, description="Pause of a consumer after records")]
+
+
 class Settings(BaseSettings):
     """What every service reads. A service subclasses it, sets `service`'s default and adds its own.
 
@@ -27,7 +32,7 @@ class Settings(BaseSettings):
 
     service: str = Field("service", description="Name in logs, metrics and topics")
     host: str = Field("127.0.0.1", description="Address to listen on")
-    port: int = Field(8100, ge=0, le=65535, description="HTTP port, 0 for any free one")
+    port: Port = 8100
     database: str = Field("", repr=False, description="This service's own libpq URL")
     kafka: str = Field(
         "127.0.0.1:8192",
@@ -64,7 +69,7 @@ class Settings(BaseSettings):
     peers: dict[str, str] = Field(default_factory=dict, description="JSON: service → base URL")
     peer_key: str = Field("", repr=False, description="API key to read peers' feeds")
     partitions: int = Field(4, ge=1, le=1000, description="Partitions of topics this creates")
-    gather_s: float = Field(0.005, ge=0, le=5, description="Pause of a consumer after records")
+    gather_s: Pause = 0.005
     rate_per_s: float = Field(
         1000, ge=0, description="Requests a second that one caller may send; 0: no limit"
     )
@@ -190,7 +195,7 @@ def _explain(settings: type[Settings], error: ValidationError) -> str:
         secret = any(word in name.lower() for word in _SECRET_WORDS)
         value = "is not set" if absent else "***" if secret else f"{item['input']!r}"
         field = settings.model_fields.get(name)
-        meaning = (field.description if field else None) or f"declared in {settings.__module__}"
+        meaning = (field.description if field else None) or f"a setting of {settings.__name__}"
         lines.append(
             f"{variable}{' ' if absent else '='}{value}: {item['msg']}. "
             f"Set {variable} to a valid value ({meaning})."

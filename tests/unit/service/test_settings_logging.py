@@ -14,7 +14,7 @@ from pydantic import Field
 
 from shared.events.order import CancelOrder
 from shared.ledger.store import Unavailable
-from shared.service import Principal, Problem, Role, Settings, bind, load_settings
+from shared.service import Pause, Port, Principal, Problem, Role, Settings, bind, load_settings
 from shared.service.commands import decide
 from shared.service.logging import configure
 from shared.service.loopguard import LoopGuard
@@ -53,6 +53,20 @@ def test_invalid_settings_name_variable_value_and_remedy(
     assert "OMS_LOG_LEVEL='LOUD'" in said
     assert "OMS_PAYMENTS_URL is not set" in said
     assert "Payment provider" in said
+
+
+@pytest.mark.parametrize(("variable", "value"), [("OMS_PORT", "99999"), ("OMS_GATHER_S", "-1")])
+def test_a_service_s_own_default_keeps_bounds_and_meaning(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    class Quiet(Settings):
+        port: Port = 8105
+        gather_s: Pause = 0.1
+
+    assert (Quiet.load().port, Quiet.load().gather_s) == (8105, 0.1)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InvalidSettingsError, match=rf"{variable}='{value}'.*(HTTP port|Pause of)"):
+        Quiet.load()
 
 
 def test_invalid_json_and_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
