@@ -26,7 +26,8 @@ async def show(data: Path, name: str, out: Output) -> Exit:
         order = await get(http, f"/orders/{await resolve(http, name)}")
     out.answer(order)
     out.say(f"Order {order['number']} of {order['channel']}  {order['id']}", style="bold")
-    for part in (_axes(order), _lines(order), _money(order), *_movements(order)):
+    out.say(_axes(order))
+    for part in (_lines(order), _money(order), *_movements(order)):
         out.draw(part)
     out.say(f"\n{running.urls['views']}/orders/{order['id']}/page", style="dim")
     return Exit.OK
@@ -80,7 +81,7 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _axes(order: dict[str, Any]) -> RenderableType:
+def _axes(order: dict[str, Any]) -> str:
     status = order["status"]
     words = [f"{axis} {status[axis]}" for axis in ("order", "payment", "fulfillment", "returns")]
     words += [
@@ -94,7 +95,13 @@ def _axes(order: dict[str, Any]) -> RenderableType:
         for label, field in (("reason", "reason"), ("placed", "placed_at"), ("ended", "ended_at"))
         if order[field]
     ]
-    return Text("\n".join(lines))
+    lines += [
+        f"held ({hold['kind']}) since {hold['placed_at']}: {hold['reason']}; once that is settled, "
+        f"POST /orders/{order['id']}/holds/{hold['hold_id']}/release of the order service"
+        for hold in order["holds"]
+        if not hold["released_at"]
+    ]
+    return "\n".join(lines)
 
 
 _WHERE = (
