@@ -32,8 +32,8 @@ from shared.service import (
     require,
     router,
 )
+from shared.service.answers import etag
 from shared.service.commands import answer
-from shared.service.conditional import etag
 from shared.service.openapi import leads_to
 from shared.service.reading import read_state, read_states
 from shared.service.runtime import Runtime

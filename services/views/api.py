@@ -16,8 +16,7 @@ from services.views.lookup import find, page_of
 from services.views.reader import Filter, Reader, Stock, starting
 from shared.ledger.postgres import PostgresStore
 from shared.service import Identifier, Principal, Problem, Role, Timestamp, parked, require, router
-from shared.service.answers import answer, encoded
-from shared.service.conditional import etag
+from shared.service.answers import answer, encoded, etag
 from shared.service.pagination import Cursor, Limit, decode_cursor, encode_cursor, link_header
 
 STATUSES = ("placed", "confirmed", "completed", "rejected", "cancelled", "expired")

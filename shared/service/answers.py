@@ -1,4 +1,4 @@
-"""Answers made of structs: their JSON, and their schema for the OpenAPI document."""
+"""Answers made of structs: their JSON, their entity tag, and their schema for the OpenAPI document."""
 
 from typing import Any
 
@@ -19,6 +19,11 @@ def encoded(shape: Any, headers: dict[str, str] | None = None, *, status: int = 
     caller's own."""
     kept = {"cache-control": "private, no-cache"} | (headers or {})
     return Response(msgspec.json.encode(shape), status, kept, media_type="application/json")
+
+
+def etag(version: int) -> str:
+    """The strong entity tag (RFC 9110, 8.8.3) of a stream at ``version``."""
+    return f'"{version}"'
 
 
 def _inline(node: Any, defs: dict[str, Any], inside: tuple[str, ...]) -> Any:

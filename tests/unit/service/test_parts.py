@@ -12,7 +12,6 @@ from pydantic import BaseModel, ValidationError
 
 from shared.service import Problem, Timestamp
 from shared.service.clock import now, rfc3339
-from shared.service.conditional import check_version, etag, expected_version
 from shared.service.ids import Uuid7Generator, new_id, uuid7
 from shared.service.metrics import LATENCY_BUCKETS_S, RequestMetrics
 from shared.service.pagination import decode_cursor, encode_cursor, link_header
@@ -142,29 +141,6 @@ def test_link_header() -> None:
         '</orders?limit=2&q=a%26b&cursor=abc>; rel="next", </orders?limit=2&q=a%26b>; rel="first"'
     )
     assert link_header("/orders", first=False) == ""
-
-
-def test_entity_tags() -> None:
-    assert expected_version(etag(7)) == 7
-    assert expected_version("*") is None
-    assert expected_version(None, required=False) is None
-    check_version(7, 7)
-    check_version(None, 7)
-
-
-@pytest.mark.parametrize(
-    ("tag", "status"), [(None, 428), ("7", 400), ('W/"7"', 400), ('"' + "9" * 30 + '"', 400)]
-)
-def test_bad_entity_tags(tag: str | None, status: int) -> None:
-    with pytest.raises(Problem) as raised:
-        expected_version(tag)
-    assert raised.value.status_code == status
-
-
-def test_a_changed_resource_is_412() -> None:
-    with pytest.raises(Problem) as raised:
-        check_version(6, 7)
-    assert (raised.value.status_code, raised.value.headers) == (412, {"ETag": '"7"'})
 
 
 def test_pointer_escapes() -> None:
