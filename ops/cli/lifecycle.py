@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
-from urllib.parse import urlsplit
 
+from psycopg.conninfo import conninfo_to_dict
 from rich.table import Table
 from rich.text import Text
 
@@ -166,16 +166,27 @@ async def status(data: Path, out: Output) -> Exit:
 
 async def _silent(addresses: Mapping[str, str]) -> list[str]:
     """Which of the servers beneath the services let nobody in: nobody watches over them."""
-    silent = []
-    for name in ("kafka", "postgres"):
-        address = urlsplit(f"//{addresses.get(name, '').rpartition('//')[2].partition(',')[0]}")
-        try:
-            async with asyncio.timeout(CONNECT_WITHIN_S):
-                _, writer = await asyncio.open_connection(address.hostname, address.port)
-            writer.close()
-        except (OSError, TimeoutError):
-            silent.append(name)
-    return silent
+    brokers = [broker.rpartition(":") for broker in addresses.get("kafka", "").split(",") if broker]
+    database = conninfo_to_dict(addresses.get("postgres", ""))
+    host = str(database.get("host") or "").partition(",")[0]
+    places = {
+        "kafka": [(host.strip("[]"), port) for host, _, port in brokers],
+        # A socket's directory is no place to connect to from here.
+        "postgres": [(host, str(database.get("port") or 5432).partition(",")[0])]
+        if host and not host.startswith("/")
+        else [],
+    }
+    return [name for name, of in places.items() if of and not any([await _lets_in(*x) for x in of])]
+
+
+async def _lets_in(host: str, port: str) -> bool:
+    try:
+        async with asyncio.timeout(CONNECT_WITHIN_S):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
 
 
 def _from_here(path: str) -> str:

@@ -57,7 +57,7 @@ class Output:
             sys.stdout.flush()
 
     def warn(self, text: str) -> None:
-        """A line about an empty result, which stays empty for pipes."""
+        """A line beside the result, which stays as it is for pipes."""
         self.errors.print(text, soft_wrap=True)
 
     def fail(self, message: str, code: int) -> None:

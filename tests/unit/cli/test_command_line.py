@@ -49,25 +49,32 @@ def test_a_directory_that_cannot_be_had_is_named(tmp_path: Path, arguments: list
     assert "Not a directory" in told.stderr
 
 
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def status_with(data: Path, **addresses: str) -> tuple[int, list[str]]:
+    """The exit status and the silent servers, where all processes are ready."""
+    ready = state.myself("order")
+    state.write(data, SystemState(supervisor=ready, addresses=addresses, processes=(ready,)))
+    told = oms.invoke(app, ["status", "--json", "--data", str(data)])
+    return told.exit_code, json.loads(told.stdout)["silent"]
+
+
 def test_a_broker_that_is_gone_is_a_problem_of_the_status(tmp_path: Path) -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as here,
-        socket.create_server(("127.0.0.1", 0)) as s,
-    ):
-        gone, there = s.getsockname()[1], here.getsockname()[1]
-        s.close()
-        addresses = {
-            "kafka": f"127.0.0.1:{gone}",
-            "postgres": f"postgresql://me:it@127.0.0.1:{there}",
-        }
-        ready = state.myself("order")
-        state.write(
-            tmp_path, SystemState(supervisor=ready, addresses=addresses, processes=(ready,))
-        )
-        told = oms.invoke(app, ["status", "--json", "--data", str(tmp_path)])
-        assert (told.exit_code, json.loads(told.stdout)["silent"]) == (1, ["kafka"])
-        told = oms.invoke(app, ["status", "--data", str(tmp_path)])
-        assert "kafka does not answer" in told.output
+    gone = closed_port()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        here = listening.getsockname()[1]
+        url, dsn = f"postgresql://me:a%2Fb@127.0.0.1:{here}", f"host=127.0.0.1 port={here} user=me"
+        both = f"127.0.0.1:{gone},127.0.0.1:{here}"
+        assert status_with(tmp_path, kafka=f"127.0.0.1:{gone}", postgres=url) == (1, ["kafka"])
+        assert status_with(tmp_path, kafka=both, postgres=dsn) == (0, [])
+    assert status_with(tmp_path, postgres=dsn) == (1, ["postgres"])
+    told = oms.invoke(app, ["status", "--data", str(tmp_path)])
+    assert "postgres does not answer" in told.output
+    assert status_with(tmp_path, postgres="user=me dbname=it") == (0, [])
+    assert status_with(tmp_path) == (0, [])
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["down"], ["why", "x"]])
