@@ -1,10 +1,14 @@
 # Needs Python 3.11 or later and make; everything else is installed into .venv.
-#   make demo [ARGS=…]   run the whole system      make test    all checks and tests
-#   make bench [ARGS=…]  measure                   make check   format, lint, types, imports, drift
-#   make audit           known vulnerabilities    make sbom    the packages as CycloneDX, build/sbom.json
-#   make sim [SEEDS=1000 ORDERS=20 SEED=n]         make sim-mutants   whether simulation finds planted bugs
-#   make fuzz [EXAMPLES=1000]   hostile input against the running system
-#   make chaos [SECONDS=600 RATE=20 SEED=n]         break the real stack under load
+#   make demo [ARGS=…]                       run the whole system
+#   make bench [ARGS=…]                      measure
+#   make test                                all checks and tests
+#   make check                               format, lint, types, imports, drift
+#   make audit                               known vulnerabilities
+#   make sbom                                the packages as CycloneDX, build/sbom.json
+#   make sim [SEEDS=1000 ORDERS=20 SEED=n]   the whole system under seeds
+#   make sim-mutants                         whether simulation finds planted bugs
+#   make fuzz [EXAMPLES=1000]                hostile input against the running system
+#   make chaos [SECONDS=600 RATE=20 SEED=n]  break the real stack under load
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help setup check test demo bench audit sbom sim sim-mutants fuzz chaos browser stripe-mock format lock clean
 
 help:
-	@sed -n '2,7s/^# *//p' Makefile
+	@sed -n '2,11s/^# *//p' Makefile
 
 setup: $(READY)
 
