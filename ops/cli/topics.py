@@ -77,6 +77,8 @@ async def _reading(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer
         while not client.assignment():
             await client.getmany(timeout_ms=_READ_MS)
         yield client
+    except BrokenPipeError:
+        raise  # whoever reads us has read enough
     except (KafkaError, OSError) as error:
         raise CliError(
             Exit.UNAVAILABLE, f"Kafka at {bootstrap} does not answer ({error!r}): see `oms status`"
