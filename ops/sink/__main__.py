@@ -22,7 +22,8 @@ from shared.service.server import bind_socket
 from shared.service.settings import InvalidSettingsError, Port
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-COOKIE = "oms_key"
+#: Cookies do not know ports: this one must not be that of the pages on the same host.
+COOKIE = "oms_sink_key"
 
 
 class SinkSettings(Settings):

@@ -9,6 +9,7 @@ from services.order.domain.messages import (
 from services.order.domain.reserving import confirmation, stock_open
 from services.order.domain.state import Order
 from shared.events import Context, Items
+from shared.events.currencies import shown
 from shared.events.order import (
     CaptureRefused,
     HoldPlaced,
@@ -61,7 +62,8 @@ def captured(state: Order, answer: CaptureAnswered, context: Context) -> Items:
     if answer.capture_id != state.capture_id(answer.package_id):
         return []  # a late answer to an attempt that was over says nothing about this one
     if answer.refused:
-        hold = _hold(state, f"capture of {answer.amount.amount} refused: {answer.refused}")
+        amount = shown(answer.amount.amount, answer.amount.currency)
+        hold = _hold(state, f"capture of {amount} refused: {answer.refused}")
         refused = CaptureRefused(
             order_id=state.order_id,
             payment_id=answer.payment_id,
