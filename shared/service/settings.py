@@ -8,12 +8,11 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from shared.service.limits import Rates
-from shared.service.trust import SignOn, Trust
+from shared.service.trust import SAFE_URL, SignOn, Trust
 from shared.stream.login import Login
 
 EXIT_SETTINGS = 2
 PREFIX = "OMS_"
-_WEB = r"https://[^\s]+|http://(127\.0\.0\.1|localhost|\[::1\])[:/][^\s]*"
 _SECRET_WORDS = ("key", "database", "postgres", "password", "secret", "token")
 
 
@@ -48,7 +47,7 @@ class Settings(BaseSettings):
     oidc_jwks_url: str = Field(
         "",
         validate_default=True,
-        pattern=f"^({_WEB})?$",
+        pattern=f"^({SAFE_URL})?$",
         description="Where the issuer publishes its keys; https, save on this machine",
     )
     oidc_roles_claim: str = Field(
@@ -155,7 +154,7 @@ class PagesSettings(Settings):
     pages_url: str = Field(
         "",
         validate_default=True,
-        pattern=f"^({_WEB})?$",
+        pattern=f"^({SAFE_URL})?$",
         description="Where browsers reach the pages; https, save on this machine",
     )
 

@@ -21,7 +21,7 @@ import msgspec
 import structlog
 
 from shared.service import fetching
-from shared.service.trust import SignOn
+from shared.service.trust import SAFE_URL, SignOn
 
 #: The provider's addresses are looked up again after this long; after a failure, at once.
 OLD_S = 600.0
@@ -29,7 +29,6 @@ OLD_S = 600.0
 TOKEN_LENGTH_MAX = 3800
 TARGET_LENGTH_MAX = 1000
 _CODE = re.compile(r"[\x20-\x7e]{1,100}")
-_ENDPOINT = re.compile(r"(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])\S+")
 log = structlog.stdlib.get_logger("oms.security")
 
 
@@ -149,7 +148,7 @@ class Provider:
                 if found.issuer != self._sign_on.issuer:
                     raise ValueError(f"is of another issuer, {found.issuer[:200]!r}")
                 for endpoint in (found.authorization_endpoint, found.token_endpoint):
-                    if not _ENDPOINT.fullmatch(endpoint):
+                    if not re.fullmatch(SAFE_URL, endpoint):
                         raise ValueError(f"names an address without TLS, {endpoint[:200]!r}")
             except (httpx.HTTPError, TimeoutError, ValueError) as error:
                 raise self._away(url, error) from error

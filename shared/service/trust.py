@@ -6,6 +6,9 @@ API keys only.
 
 import msgspec
 
+#: Addresses that are asked, or that browsers are sent to: by TLS, save on this machine.
+SAFE_URL = r"https://[^\s]+|http://(127\.0\.0\.1|localhost|\[::1\])[:/][^\s]*"
+
 
 class Trust(msgspec.Struct, frozen=True):
     """Whose tokens are believed: the issuer, our name in ``aud``, where its keys are, in which claims roles, channel and
