@@ -21,7 +21,7 @@ from services.insights.renderer import Renderer, RenderFailed
 from shared.events.currencies import decimals, shown
 from shared.service import Keyring, Problem, ServiceApp
 from shared.service.routes import ServiceRoute
-from shared.service.signin import add_sign_in
+from shared.service.signin import Pages, add_sign_in
 from shared.service.trust import SignOn
 
 log = structlog.get_logger()
@@ -118,17 +118,8 @@ def add_pages(
     )
     _dashboard_pages(r, insights, lambda: app.health.draining)
     _chart_pages(r, insights, renderer)
-    add_sign_in(
-        r,
-        keyring,
-        _sign_in_form,
-        cookie=COOKIE,
-        readers=READERS,
-        what="sales",
-        headers=SAFE,
-        sign_on=sign_on,
-        tokens=app.edge.tokens,
-    )
+    pages = Pages(COOKIE, READERS, "sales", SAFE, _page)
+    add_sign_in(r, pages, keyring, sign_on, app.edge.tokens)
     app.include_router(r)
 
 
@@ -192,7 +183,3 @@ def _chart_pages(r: APIRouter, insights: Insights, renderer: Renderer) -> None:
             for channel, amount in sorted(by.items())
         ]
         return await drawn(charts.revenue_per_hour(rows, currency))
-
-
-def _sign_in_form(status: int, *, target: str, error: str, provider: bool) -> Response:
-    return _page("sign_in.html", status, next=target, error=error, provider=provider, who=None)

@@ -26,7 +26,7 @@ from shared.service import Identifier, Keyring, Principal, Problem, ServiceApp, 
 from shared.service.pagination import Cursor
 from shared.service.problems import validation_problem
 from shared.service.routes import ServiceRoute
-from shared.service.signin import add_sign_in
+from shared.service.signin import Pages, add_sign_in
 from shared.service.trust import SignOn
 
 COOKIE = "oms_key"
@@ -158,17 +158,8 @@ def add_pages(
         route_class=PageRoute, include_in_schema=False, default_response_class=HTMLResponse
     )
     _order_pages(r, reader)
-    add_sign_in(
-        r,
-        keyring,
-        _sign_in_form,
-        cookie=COOKIE,
-        readers=ORDER_READERS,
-        what="orders",
-        headers=SAFE,
-        sign_on=sign_on,
-        tokens=app.edge.tokens,
-    )
+    pages = Pages(COOKIE, ORDER_READERS, "orders", SAFE, render)
+    add_sign_in(r, pages, keyring, sign_on, app.edge.tokens)
     app.include_router(r)
 
 
@@ -221,7 +212,3 @@ def _order_pages(r: APIRouter, reader: Reader) -> None:
 def _unsent(line: LineView) -> int:
     q = line.quantities
     return q.open + q.reserved + q.backordered + q.picked
-
-
-def _sign_in_form(status: int, *, target: str, error: str, provider: bool) -> Response:
-    return render("sign_in.html", status, next=target, error=error, provider=provider, who=None)

@@ -3,7 +3,7 @@ other sites cannot use. `create_app` reads it, for GET only."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from html import escape
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
 
 from fastapi import APIRouter
@@ -24,35 +24,43 @@ AWAY_SECONDS = 600
 Tokens = Callable[[bytes], Awaitable[Principal]]
 
 
-class Form(Protocol):
-    """The page that asks who it is; ``error`` says why it asks again, ``provider`` whether there is one to go to."""
+class Pages(NamedTuple):
+    """The pages that are signed in to: ``cookie`` keeps who it is, ``readers`` may look at ``what`` they show, and
+    ``headers`` come with every answer. ``page`` fills in a template: its name, the status, and values by name."""
 
-    def __call__(self, status: int, *, target: str, error: str, provider: bool) -> Response: ...
+    cookie: str
+    readers: Collection[Role]
+    what: str
+    headers: Mapping[str, str]
+    page: Callable[..., Response]
+
+    def ask(self, status: int, target: str, error: str, *, provider: bool) -> Response:
+        """The form: ``error`` says why it comes again, ``provider`` whether there is one to go to."""
+        values = {"next": target, "error": error, "provider": provider, "who": None}
+        return self.page("sign_in.html", status, **values)
 
 
 def add_sign_in(
     r: APIRouter,
+    pages: Pages,
     keyring: Keyring,
-    form: Form,
-    *,
-    cookie: str,
-    readers: Collection[Role],
-    what: str,
-    headers: Mapping[str, str],
     sign_on: SignOn | None = None,
     tokens: Tokens | None = None,
 ) -> None:
-    """Put the form and the ways in and out on a router of pages. ``readers`` may look at ``what`` they show; ``headers``
-    come with every answer. ``sign_on`` and ``tokens`` are given where an identity provider signs people on."""
-    provider = Provider(sign_on) if sign_on is not None and tokens is not None else None
+    """Put the form and the ways in and out on a router of pages. ``sign_on`` and ``tokens`` are given where an identity
+    provider signs people on."""
+    if sign_on is None or tokens is None:
+        _add_form(r, pages, keyring, provider=False)
+    else:
+        _add_form(r, pages, keyring, provider=True)
+        _add_provider(r, pages, Provider(sign_on), tokens)
 
-    def asked_again(status: int, target: str, error: str) -> Response:
-        return form(status, target=target, error=error, provider=provider is not None)
 
+def _add_form(r: APIRouter, pages: Pages, keyring: Keyring, *, provider: bool) -> None:
     @r.get("/sign-in", dependencies=[PUBLIC])
     async def ask(next: str = "/") -> Response:  # noqa: A002 - the name in the address
         """The form."""
-        return asked_again(200, local(next), "")
+        return pages.ask(200, local(next), "", provider=provider)
 
     @r.post("/sign-in", dependencies=[PUBLIC])
     async def enter(request: Request) -> Response:
@@ -61,32 +69,37 @@ def add_sign_in(
         key, target = filled.get("key", "").strip(), local(filled.get("next", "/"))
         who = keyring.authenticate(key.encode())
         if who is None:
-            return asked_again(403, target, "This key is unknown. Check it and try again.")
-        if who.role not in readers:
-            return asked_again(403, target, f"This key may not look at {what}. Use another one.")
-        answer = RedirectResponse(target, 303, headers=headers)
-        _keep(answer, request, cookie, key, COOKIE_SECONDS)
+            error = "This key is unknown. Check it and try again."
+            return pages.ask(403, target, error, provider=provider)
+        if who.role not in pages.readers:
+            error = f"This key may not look at {pages.what}. Use another one."
+            return pages.ask(403, target, error, provider=provider)
+        answer = RedirectResponse(target, 303, headers=pages.headers)
+        _keep(answer, request, pages.cookie, key, COOKIE_SECONDS)
         return answer
 
     @r.post("/sign-out", dependencies=[PUBLIC])
     async def leave() -> Response:
         """Forget the key or token."""
-        answer = RedirectResponse("/sign-in", 303, headers=headers)
-        answer.delete_cookie(cookie, httponly=True, samesite="strict")
+        answer = RedirectResponse("/sign-in", 303, headers=pages.headers)
+        answer.delete_cookie(pages.cookie, httponly=True, samesite="strict")
         return answer
 
-    if provider is None or tokens is None:
-        return
-    away = f"{cookie}_away"
+
+def _add_provider(r: APIRouter, pages: Pages, provider: Provider, tokens: Tokens) -> None:
+    away = f"{pages.cookie}_away"
+
+    def failed(status: int, target: str, error: str) -> Response:
+        return pages.ask(status, target, error, provider=True)
 
     @r.get("/sign-in/provider", dependencies=[PUBLIC])
-    async def go(request: Request, next: str = "/") -> Response:  # noqa: A002 - as above
+    async def go(request: Request, next: str = "/") -> Response:  # noqa: A002 - the name in the address
         """To the identity provider."""
         try:
             leaving = await provider.leave(local(next))
-        except SignOnFailedError as failed:
-            return asked_again(502, local(next), f"Nobody can sign in there now: {failed}.")
-        answer = RedirectResponse(leaving.url, 303, headers=headers)
+        except SignOnFailedError as error:
+            return failed(502, local(next), f"Nobody can sign in there now: {error}.")
+        answer = RedirectResponse(leaving.url, 303, headers=pages.headers)
         # Lax: the provider's site sends the browser back here, and this must come with it.
         _keep(answer, request, away, leaving.kept, AWAY_SECONDS, path="/sign-in", samesite="lax")
         return answer
@@ -97,16 +110,16 @@ def add_sign_in(
         try:
             arrived = await provider.arrive(request.cookies.get(away, ""), request.query_params)
             who = await tokens(arrived.token.encode())
-        except SignOnFailedError as failed:
-            return asked_again(403, "/", f"Nobody was signed in: {failed}.")
+        except SignOnFailedError as error:
+            return failed(403, "/", f"Nobody was signed in: {error}.")
         except Problem as problem:
-            return asked_again(problem.status_code, "/", f"Nobody was signed in: {problem.detail}")
+            return failed(problem.status_code, "/", f"Nobody was signed in: {problem.detail}")
         target = local(arrived.target)
-        if who.role not in readers:
-            return asked_again(403, target, f"This account may not look at {what}.")
-        answer = HTMLResponse(_onward(target), headers=headers)
+        if who.role not in pages.readers:
+            return failed(403, target, f"This account may not look at {pages.what}.")
+        answer = HTMLResponse(_onward(target), headers=pages.headers)
         seconds = min(arrived.seconds or COOKIE_SECONDS, COOKIE_SECONDS)
-        _keep(answer, request, cookie, arrived.token, seconds)
+        _keep(answer, request, pages.cookie, arrived.token, seconds)
         answer.delete_cookie(away, path="/sign-in", httponly=True, samesite="lax")
         return answer
 

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from shared.service import Principal, Role, ServiceApp, create_app, require, router
 from shared.service.security import Keyring
 from shared.service.settings import InvalidSettingsError, PagesSettings
-from shared.service.signin import add_sign_in
+from shared.service.signin import Pages, add_sign_in
 from shared.service.signon import TARGET_LENGTH_MAX, TOKEN_LENGTH_MAX
 from tests.issuer import Issuer, serving
 from tests.unit.service.conftest import KEYS, entries
@@ -40,20 +40,12 @@ def pages(settings: PagesSettings) -> ServiceApp:
         """Who reads."""
         return HTMLResponse(who.id)
 
-    def form(status: int, *, target: str, error: str, provider: bool) -> Response:
-        return HTMLResponse(f"{target}|{error}|{provider}", status)
+    def filled_in(template: str, status: int, **v: object) -> Response:
+        assert template == "sign_in.html"
+        return HTMLResponse(f"{v['next']}|{v['error']}|{v['provider']}", status)
 
-    add_sign_in(
-        r,
-        keyring,
-        form,
-        cookie="who",
-        readers=READERS,
-        what="this",
-        headers={"cache-control": "no-store"},
-        sign_on=settings.sign_on,
-        tokens=app.edge.tokens,
-    )
+    shown = Pages("who", READERS, "this", {"cache-control": "no-store"}, filled_in)
+    add_sign_in(r, shown, keyring, settings.sign_on, app.edge.tokens)
     app.include_router(r)
     return app
 
